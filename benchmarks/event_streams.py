@@ -21,11 +21,12 @@ from benchmarks.harness.comparison import compare, parse_options
 from benchmarks.harness.measured_programs import running_program, wait_until
 from benchmarks.harness.redis_servers import redis_server
 from benchmarks.harness.workmanager_programs import running_manager
+from jobqueue.claimed_job import ClaimedJob
 from jobqueue.lifecycle.claim import claim
 from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.lifecycle.finish import Finished, finish
 from jobqueue.lifecycle.notes import JobNotes, save_notes
-from jobqueue.model import ClaimedJob, NewJob
+from jobqueue.model import NewJob
 from jobqueue.sharding.shards import Shards
 
 OURS = "workmanager"

@@ -27,11 +27,12 @@ from benchmarks.harness.benchmark_report import BenchmarkReport, Figures
 from benchmarks.harness.comparison import compare, parse_options
 from benchmarks.harness.measured_programs import run_to_end, running_program, wait_until
 from benchmarks.harness.peers import Peer, all_peers
+from jobqueue.claimed_job import ClaimedJob
 from jobqueue.functions import BUILT_IN
 from jobqueue.lifecycle.claim import claim
 from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.lifecycle.finish import Finished, finish
-from jobqueue.model import ClaimedJob, NewJob
+from jobqueue.model import NewJob
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from workmanager.local import ports

@@ -10,11 +10,12 @@ from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from jobqueue.claimed_job import ClaimedJob
 from jobqueue.functions import FunctionRegistry
 from jobqueue.lifecycle.finish import Failed, Finished, Outcome, Stopped
 from jobqueue.lifecycle.leases import LeaseUpdate
 from jobqueue.lifecycle.notes import NewLine
-from jobqueue.model import ClaimedJob, FailureReason
+from jobqueue.model import FailureReason
 from jobqueue.rq_call import requested_function
 from jobqueue.sharding.shards import Shards
 from worker_node.shard_loops.finisher import Finisher

@@ -11,9 +11,10 @@ import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from jobqueue.claimed_job import ClaimedJob
 from jobqueue.error_message import first_line
 from jobqueue.lifecycle.finish import Failed, Finished, Outcome, Retried
-from jobqueue.model import ClaimedJob, FailureReason
+from jobqueue.model import FailureReason
 from jobqueue.stored_values import name_of
 from jobqueue.traces import run_context
 from processes.tracing.context import TraceContext, parse_text

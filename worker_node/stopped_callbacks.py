@@ -7,9 +7,10 @@ job is claimed once more for it (`ClaimedJob.is_abandoned`).
 import logging
 from collections.abc import Iterable, Sequence
 
+from jobqueue.claimed_job import ClaimedJob
 from jobqueue.error_message import first_line
 from jobqueue.lifecycle.finish import Failed, Outcome, Stopped
-from jobqueue.model import ClaimedJob, FailureReason
+from jobqueue.model import FailureReason
 from worker_node.slots.slot_pool import SlotPool
 
 log = logging.getLogger(__name__)

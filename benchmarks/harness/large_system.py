@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from jobqueue.claimed_job import ClaimedJob
 from jobqueue.lifecycle.claim import claim
 from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.lifecycle.finish import Failed, Finished, finish
-from jobqueue.model import ALL_QUEUES, ClaimedJob, FailureReason, NewJob
+from jobqueue.model import ALL_QUEUES, FailureReason, NewJob
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from jobqueue.workers.registry import WorkerHeartbeat, WorkerRecord, register, send_worker_heartbeat

@@ -13,7 +13,8 @@ from jobqueue import keys
 from jobqueue.error_message import error_message
 from jobqueue.inspection.arguments import HIDDEN
 from jobqueue.inspection.hidden_errors import without_values
-from jobqueue.model import FailureReason, JobView, Status
+from jobqueue.job_view import JobView
+from jobqueue.model import FailureReason, Status
 from jobqueue.sharding.shard import Shard
 
 MAX_READ_BYTES = 256 * 1024

@@ -7,9 +7,7 @@ from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.arguments import MAX_SHOWN_CALL_BYTES, show_arguments
 from jobqueue.inspection.record_views import names_of, view_stored
 from jobqueue.inspection.stored_jobs import ReadLimits, read_jobs
-from jobqueue.model import (
-    JobView,
-)
+from jobqueue.job_view import JobView
 from jobqueue.sharding.shard import Shard
 
 MAX_META_BYTES = 1024 * 1024

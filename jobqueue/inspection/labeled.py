@@ -13,7 +13,8 @@ from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.newest import read_page
 from jobqueue.inspection.newest_lists import IdList
 from jobqueue.inspection.newest_merge import Merge, cursor_of, entry_of
-from jobqueue.model import JobView, Status
+from jobqueue.job_view import JobView
+from jobqueue.model import Status
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 

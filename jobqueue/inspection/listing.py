@@ -15,7 +15,8 @@ from jobqueue.errors import JobQueueError
 from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.job_views import list_views
 from jobqueue.inspection.stored_jobs import MAX_CALL_JOBS
-from jobqueue.model import JobView, Status
+from jobqueue.job_view import JobView
+from jobqueue.model import Status
 from jobqueue.servers.connection_pool import RedisCommand
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards

@@ -14,7 +14,8 @@ from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.listing import REGISTRIES, queue_names
 from jobqueue.inspection.newest_lists import Entry, IdList
 from jobqueue.inspection.newest_merge import Merge, cursor_of, entry_of, read_views
-from jobqueue.model import JobView, Status
+from jobqueue.job_view import JobView
+from jobqueue.model import Status
 from jobqueue.sharding.shard import Shard
 
 MAX_SEARCHED = 300

@@ -13,7 +13,7 @@ from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.job_views import list_views
 from jobqueue.inspection.listing import MAX_PAGE_BYTES, InvalidCursor
 from jobqueue.inspection.newest_lists import Entry, IdList
-from jobqueue.model import JobView
+from jobqueue.job_view import JobView
 from jobqueue.sharding.shard import Shard
 from jobqueue.stored_values import name_of, sent_name
 

@@ -15,19 +15,11 @@ from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.arguments import LISTED, is_hidden
 from jobqueue.inspection.hidden_errors import without_values
 from jobqueue.inspection.stored_jobs import StoredJob
+from jobqueue.job_view import CallbackNote, JobError, JobView, ResultNote
 from jobqueue.json_text import json_object, why_not_shown
 from jobqueue.lifecycle.dependencies import stored_dependencies
 from jobqueue.lifecycle.notes import told_progress
-from jobqueue.model import (
-    ISOLATED,
-    RQ_TIMEOUT_SECONDS,
-    CallbackNote,
-    FailureReason,
-    JobError,
-    JobView,
-    ResultNote,
-    Status,
-)
+from jobqueue.model import ISOLATED, RQ_TIMEOUT_SECONDS, FailureReason, Status
 from jobqueue.rq_call import PICKLE_START, called_path, requested_function
 from jobqueue.stored_values import integer_of, shown_name, text_of
 from jobqueue.timestamps import iso

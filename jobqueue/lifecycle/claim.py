@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from jobqueue.claimed_job import ClaimedJob, RqCallback, RqCallbacks
 from jobqueue.model import (
     DAY_SECONDS,
     FAILURE_TTL_SECONDS,
@@ -15,9 +16,6 @@ from jobqueue.model import (
     RQ_CALLBACK_TIMEOUT_SECONDS,
     RQ_RESULT_TTL_SECONDS,
     RQ_TIMEOUT_SECONDS,
-    ClaimedJob,
-    RqCallback,
-    RqCallbacks,
 )
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard

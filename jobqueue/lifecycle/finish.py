@@ -9,7 +9,8 @@ from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jobqueue.model import ClaimedJob, FailureReason
+from jobqueue.claimed_job import ClaimedJob
+from jobqueue.model import FailureReason
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
 from jobqueue.stored_values import name_of

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobqueue import keys
+from jobqueue.claimed_job import ClaimedJob
 from jobqueue.lifecycle.finish import encode_traceback
-from jobqueue.model import FAILURE_TTL_SECONDS, LEASE_SECONDS, MAX_LOSSES, ClaimedJob
+from jobqueue.model import FAILURE_TTL_SECONDS, LEASE_SECONDS, MAX_LOSSES
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
 from jobqueue.stored_values import name_of, text_of

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from jobqueue import keys
 from jobqueue.audit import Author, author_argument
-from jobqueue.model import ClaimedJob, Limit
+from jobqueue.claimed_job import ClaimedJob
+from jobqueue.model import Limit
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
 from jobqueue.stored_values import integer_of, name_of, number_of, pairs, text_of

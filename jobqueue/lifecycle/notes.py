@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jobqueue import keys
+from jobqueue.claimed_job import ClaimedJob
 from jobqueue.json_text import json_object
-from jobqueue.model import DAY_SECONDS, ClaimedJob
+from jobqueue.model import DAY_SECONDS
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
 from jobqueue.stored_values import integer_of, record_of, text_of

@@ -3,8 +3,8 @@
 from base64 import b64decode
 
 from jobqueue import keys
+from jobqueue.claimed_job import ClaimedJob
 from jobqueue.lifecycle.dependencies import stored_dependencies
-from jobqueue.model import ClaimedJob
 from jobqueue.sharding.find_shard import find_shard
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard

@@ -57,7 +57,7 @@ local function counts_of(record)
 end
 
 -- rq_features(key): what a job of a plain RQ client asks for: '' for nothing, or {a letter for each thing
--- (ClaimedJob.rq_features in jobqueue/model.py), name and timeout of on_success, on_failure and on_stopped; nothing
+-- (ClaimedJob.rq_features in jobqueue/claimed_job.py), name and timeout of on_success, on_failure and on_stopped; nothing
 -- without such callbacks}.
 local function rq_features(key)
   local letters = {'g', 'l', 'd', 'r', 'w', 'a'}

@@ -2,7 +2,7 @@
 
 -- finish_rq_job(id, key, queue, features, ttl, now, iso): called once after the success of a job is recorded, before a
 -- job that keeps no result is deleted. Returns whether the job will run again.
---   features  ClaimedJob.rq_features in jobqueue/model.py; not ''
+--   features  ClaimedJob.rq_features in jobqueue/claimed_job.py; not ''
 --   ttl       seconds that its result is kept
 local function finish_rq_job(id, key, queue, features, ttl, now, iso)
   -- All of this stands in here, so that scripts make its functions only for jobs that need them.

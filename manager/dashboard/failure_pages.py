@@ -5,7 +5,8 @@ import asyncio
 from fastapi import Request, Response
 
 from jobqueue.inspection.newest import NewestPage
-from jobqueue.model import JobView, Status
+from jobqueue.job_view import JobView
+from jobqueue.model import Status
 from manager.dashboard.forms import go_to, notice_of, page_query, read_form
 from manager.dashboard.job_pages import JobReader
 from manager.dashboard.rendering import Pages, page_address

@@ -12,7 +12,8 @@ from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.labeled import LabeledPage, labeled_jobs
 from jobqueue.inspection.listing import LISTABLE_STATUSES, list_jobs
 from jobqueue.inspection.newest import MAX_SEARCHED, NEWEST_STATUSES, NewestPage, newest_jobs
-from jobqueue.model import JobView, Status
+from jobqueue.job_view import JobView
+from jobqueue.model import Status
 from manager.api_keys.caller import Caller
 from manager.dashboard.api import Api, ask
 from manager.dashboard.forms import go_to, notice_of, page_query, read_form

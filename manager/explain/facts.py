@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jobqueue.model import JobView
+from jobqueue.job_view import JobView
 from jobqueue.workers.registry import WorkerView
 
 

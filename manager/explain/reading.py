@@ -8,9 +8,10 @@ from datetime import datetime
 from jobqueue import keys
 from jobqueue.errors import JobQueueError
 from jobqueue.functions import FunctionRegistry
+from jobqueue.job_view import JobView
 from jobqueue.json_text import json_object
 from jobqueue.lifecycle.limits import read_limit
-from jobqueue.model import FINISHED, JobView, Status, serves
+from jobqueue.model import FINISHED, Status, serves
 from jobqueue.sharding.shard import Shard
 from jobqueue.stored_values import integer_of, number_of, pairs, text_of
 from jobqueue.workers.registry import WorkerView

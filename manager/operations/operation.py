@@ -5,8 +5,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
+from jobqueue.job_view import JobView
 from jobqueue.json_text import json_object
-from jobqueue.model import JobView, Status
+from jobqueue.model import Status
 from jobqueue.stored_values import integer_of, text_of
 
 Action = Literal["requeue", "cancel", "delete"]

@@ -17,7 +17,7 @@ from jobqueue.backoff import Outage
 from jobqueue.errors import JobQueueError, ShardUnavailable
 from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.listing import InvalidCursor
-from jobqueue.model import JobView
+from jobqueue.job_view import JobView
 from jobqueue.sharding.shards import Shards
 from manager.api_keys.caller import Caller
 from manager.operations.operation import Operation, Position, Progress

@@ -7,7 +7,8 @@ from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.labeled import labeled_jobs
 from jobqueue.inspection.listing import list_jobs
 from jobqueue.inspection.newest import newest_jobs
-from jobqueue.model import JobView, Status
+from jobqueue.job_view import JobView
+from jobqueue.model import Status
 from jobqueue.sharding.shards import Shards
 from manager.operations.operation import Operation
 

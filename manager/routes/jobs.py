@@ -13,8 +13,9 @@ from jobqueue.inspection.job_states import read_queues, read_statuses
 from jobqueue.inspection.job_views import view_jobs
 from jobqueue.inspection.labeled import LabeledPage, labeled_jobs
 from jobqueue.inspection.listing import LISTABLE_STATUSES, JobPage, list_jobs
+from jobqueue.job_view import JobView
 from jobqueue.lifecycle.notes import read_log
-from jobqueue.model import FailureReason, JobView, Status, is_over
+from jobqueue.model import FailureReason, Status, is_over
 from jobqueue.sharding.find_shard import find_shard
 from jobqueue.sharding.shard import Shard
 from manager.api_keys.caller import Caller

@@ -9,9 +9,9 @@ import orjson
 from jobqueue.errors import JobQueueError, ShardUnavailable
 from jobqueue.inspection.attempt_errors import AttemptError
 from jobqueue.inspection.counters import QueueCounts, ShardCounts
+from jobqueue.job_view import JobView
 from jobqueue.lifecycle.enqueue import DuplicateUniqueKey, EnqueueOutcome
 from jobqueue.lifecycle.notes import LogLine, LogPage
-from jobqueue.model import JobView
 from jobqueue.timestamps import iso
 from jobqueue.workers.registry import WorkerView
 from manager.http.canonical_json import json_fragment

@@ -4,8 +4,8 @@ import os
 from typing import Any
 
 import worker_node.shard_loops.claimer as claimer
+from jobqueue.claimed_job import ClaimedJob
 from jobqueue.lifecycle.claim import claim
-from jobqueue.model import ClaimedJob
 from worker_node.__main__ import main
 
 _left = int(os.environ.get("MAX_JOBS") or 1_000_000)

@@ -28,6 +28,8 @@ ROOMS = {
             "error_message",
             "timestamps",
             "model",
+            "claimed_job",
+            "job_view",
             "keys",
             "functions",
             "rq_call",

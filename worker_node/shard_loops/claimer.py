@@ -9,9 +9,9 @@ import secrets
 from collections.abc import Callable, Sequence
 
 from jobqueue.backoff import Backoff
+from jobqueue.claimed_job import ClaimedJob
 from jobqueue.errors import JobQueueError
 from jobqueue.lifecycle.claim import claim
-from jobqueue.model import ClaimedJob
 from jobqueue.sharding.shard import Shard
 from jobqueue.workers.messages import WakeUp, WorkerCommand, pass_wake_up, wait_for_message
 from worker_node.shard_loops.capacity import Capacity, Reservation

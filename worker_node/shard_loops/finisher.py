@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from jobqueue.backoff import Backoff
+from jobqueue.claimed_job import ClaimedJob
 from jobqueue.error_message import first_line
 from jobqueue.errors import JobQueueError, UnexpectedContent
 from jobqueue.lifecycle.claim import release
 from jobqueue.lifecycle.dependencies import settle
 from jobqueue.lifecycle.dependents import enqueue_dependents
 from jobqueue.lifecycle.finish import Failed, Outcome, Retried, finish, gave_up_text
-from jobqueue.model import ClaimedJob, FailureReason
+from jobqueue.model import FailureReason
 from jobqueue.sharding.shard import Shard
 from worker_node.shard_loops.job_times import JobTimes
 from worker_node.shard_loops.note_writer import NoteWriter

@@ -8,9 +8,9 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
+from jobqueue.claimed_job import ClaimedJob
 from jobqueue.lifecycle.finish import Outcome
 from jobqueue.lifecycle.times import HISTOGRAMS, Pair, Times, add_times
-from jobqueue.model import ClaimedJob
 from jobqueue.sharding.shard import Shard
 
 SAMPLE = 4

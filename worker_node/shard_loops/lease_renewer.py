@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
+from jobqueue.claimed_job import ClaimedJob
 from jobqueue.lifecycle.leases import LeaseUpdate, extend
-from jobqueue.model import ClaimedJob
 from jobqueue.sharding.shard import Shard
 
 MAX_LEASES_PER_CALL = 1000

@@ -7,9 +7,9 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 
+from jobqueue.claimed_job import ClaimedJob
 from jobqueue.errors import JobQueueError
 from jobqueue.lifecycle.notes import LOG_STREAM, JobNotes, NewLine, save_notes, told_progress
-from jobqueue.model import ClaimedJob
 from jobqueue.sharding.shard import Shard
 from worker_node.redaction import Redaction
 

@@ -4,7 +4,7 @@ import logging
 from dataclasses import replace
 from time import monotonic
 
-from jobqueue.model import ClaimedJob
+from jobqueue.claimed_job import ClaimedJob
 from processes.exit_code import describe_exit
 from worker_node.ipc.protocol import RECYCLING_REASONS
 from worker_node.job_limits import LimitTable

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from jobqueue.model import ClaimedJob
+from jobqueue.claimed_job import ClaimedJob
 from worker_node.ipc.protocol import Task
 from worker_node.slots.slot_events import RunningJob
 

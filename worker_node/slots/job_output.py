@@ -1,7 +1,7 @@
 """Which output of a slot's jobs is kept with them: that of failures and of long runs, unless all is asked for."""
 
+from jobqueue.claimed_job import ClaimedJob
 from jobqueue.lifecycle.finish import Finished, Outcome
-from jobqueue.model import ClaimedJob
 from worker_node.ipc.protocol import OutputRange
 from worker_node.slots.executor_process import ExecutorProcess
 from worker_node.slots.slot_events import Printed

@@ -3,10 +3,10 @@
 import asyncio
 from typing import Any
 
+from jobqueue.claimed_job import ClaimedJob
 from jobqueue.errors import JobQueueError
 from jobqueue.lifecycle.limits import park_limit
 from jobqueue.lifecycle.running_job import read_job_record, read_parent_ids, read_parent_result, save_meta
-from jobqueue.model import ClaimedJob
 from jobqueue.sharding.shards import Shards
 from worker_node.ipc.protocol import WRITABLE_FIELDS
 from worker_node.slots.slot_events import Reply

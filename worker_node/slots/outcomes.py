@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
+from jobqueue.claimed_job import ClaimedJob
 from jobqueue.lifecycle.finish import Failed, Finished, Outcome, Retried, Stopped
-from jobqueue.model import ClaimedJob, FailureReason
+from jobqueue.model import FailureReason
 from processes.exit_code import describe_exit
 from worker_node.ipc.protocol import TaskOutcome, TaskReport
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from jobqueue.claimed_job import ClaimedJob
 from jobqueue.lifecycle.finish import Outcome
-from jobqueue.model import ClaimedJob
 from worker_node.ipc.protocol import OutputRange, TaskOutcome
 from worker_node.slots.held_jobs import HeldJobs
 from worker_node.slots.outcomes import classify_report

@@ -14,8 +14,9 @@ from typing import Any
 
 import msgpack  # type: ignore[import-untyped]  # It has no types.
 
+from jobqueue.claimed_job import ClaimedJob
 from jobqueue.functions import FunctionRegistry
-from jobqueue.model import MAX_RESULT_BYTES, ClaimedJob
+from jobqueue.model import MAX_RESULT_BYTES
 from jobqueue.rq_call import called_path, requested_function
 from worker_node.ipc.protocol import (
     MAX_FIELD_CHARS,

@@ -3,7 +3,7 @@
 Celery uses the same word. A cancellation can overtake the answer to the claim, so it is remembered for a while.
 """
 
-from jobqueue.model import ClaimedJob
+from jobqueue.claimed_job import ClaimedJob
 from worker_node.slots.outcomes import KillReason
 
 REMEMBERED_SECONDS = 5.0

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
-from jobqueue.model import ClaimedJob
+from jobqueue.claimed_job import ClaimedJob
 from worker_node.slots.executor_deaths import ExecutorDeaths
 from worker_node.slots.executor_keeper import ExecutorCallbacks, ExecutorKeeper
 from worker_node.slots.executor_messages import ExecutorMessages

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from jobqueue.claimed_job import ClaimedJob
 from jobqueue.lifecycle.finish import Outcome
 from jobqueue.lifecycle.notes import NewLine
-from jobqueue.model import ClaimedJob
 
 Reply = Callable[[bool, Any], None]
 """Answer a running job's query: (whether it succeeded, the content or the error's text)."""

@@ -6,7 +6,7 @@ Hot path: see benchmarks/README.md#what-limits-each-figure (`worker_noop`, `cpu_
 from collections.abc import Iterator, Sequence
 from time import monotonic
 
-from jobqueue.model import ClaimedJob
+from jobqueue.claimed_job import ClaimedJob
 from worker_node.slots.slot import Slot
 
 

@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from jobqueue.model import RqCallbacks
+from jobqueue.claimed_job import RqCallbacks
 from worker_node.slots.job_output import LONG_RUNNING_SECONDS
 from worker_node.slots.outcomes import KillReason
 from worker_node.slots.revoked_jobs import RevokedJobs

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from jobqueue.model import JobView
+from jobqueue.job_view import JobView
 
 MAX_MESSAGE_CHARACTERS = 300
 _VARYING = re.compile(

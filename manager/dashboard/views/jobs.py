@@ -7,7 +7,8 @@ from datetime import datetime
 from jobqueue.inspection.attempt_errors import AttemptError
 from jobqueue.inspection.counters import QueueCounts
 from jobqueue.inspection.listing import LISTABLE_STATUSES
-from jobqueue.model import JobView, Status
+from jobqueue.job_view import JobView
+from jobqueue.model import Status
 from manager.dashboard.rendering import parse_time
 
 REQUEUABLE = (Status.FAILED, Status.STOPPED, Status.CANCELED)

@@ -9,10 +9,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Self, TypeVar
 
+from jobqueue.claimed_job import ClaimedJob
 from jobqueue.errors import ShardUnavailable
 from jobqueue.lifecycle.claim import claim
 from jobqueue.lifecycle.finish import Finished, finish
-from jobqueue.model import DEFAULT_QUEUE, ClaimedJob
+from jobqueue.model import DEFAULT_QUEUE
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from jobqueue.workers.messages import WorkerCommand, wait_for_message

@@ -10,10 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
+from jobqueue.claimed_job import ClaimedJob
 from jobqueue.lifecycle.claim import claim
 from jobqueue.lifecycle.finish import Failed, Finished, Outcome, finish
 from jobqueue.lifecycle.notes import JobNotes, save_notes
-from jobqueue.model import ClaimedJob, FailureReason
+from jobqueue.model import FailureReason
 from jobqueue.sharding.shards import Shards
 from tests.acceptance.manager.keyed_managers import OPERATOR, as_
 from tests.acceptance.manager.manager_program import ManagerProgram

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
+from jobqueue.claimed_job import ClaimedJob
 from jobqueue.lifecycle.claim import claim, release
 from jobqueue.lifecycle.finish import finish
 from jobqueue.lifecycle.leases import LeaseUpdate, extend
-from jobqueue.model import LEASE_SECONDS, ClaimedJob
+from jobqueue.model import LEASE_SECONDS
 from jobqueue.sharding.shard import Shard
 from jobqueue.workers.registry import WorkerHeartbeat, WorkerRecord, register, send_worker_heartbeat, unregister
 from tests.acceptance.scaler.fake_cloud import Machine

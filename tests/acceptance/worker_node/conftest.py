@@ -17,8 +17,9 @@ import pytest_asyncio
 from jobqueue.errors import ShardUnavailable
 from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.job_views import view_jobs
+from jobqueue.job_view import JobView
 from jobqueue.lifecycle.enqueue import enqueue
-from jobqueue.model import JobView, NewJob
+from jobqueue.model import NewJob
 from jobqueue.sharding.find_shard import find_shard
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards

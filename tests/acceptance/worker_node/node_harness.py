@@ -6,10 +6,10 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
+from jobqueue.claimed_job import ClaimedJob
 from jobqueue.errors import ShardUnavailable
 from jobqueue.functions import FunctionRegistry
 from jobqueue.lifecycle.finish import Outcome
-from jobqueue.model import ClaimedJob
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from tests.unit.worker_node.claimed_job import claimed_job

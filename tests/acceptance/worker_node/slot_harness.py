@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any
 
+from jobqueue.claimed_job import ClaimedJob
 from jobqueue.functions import FunctionRegistry
 from jobqueue.lifecycle.finish import Failed, Finished, Outcome
 from jobqueue.lifecycle.notes import NewLine
-from jobqueue.model import ClaimedJob
 from tests.waiting import DEADLINE_SECONDS, until_async
 from worker_node.slots.executor_process import ExecutorOptions
 from worker_node.slots.orphans import OrphanReaper

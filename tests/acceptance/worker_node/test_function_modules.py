@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from jobqueue.functions import source_hash
+from jobqueue.job_view import JobView
 from jobqueue.lifecycle.enqueue import enqueue
-from jobqueue.model import JobView, NewJob
+from jobqueue.model import NewJob
 from jobqueue.workers.registry import list_workers
 from tests.acceptance.worker_node.conftest import Client, MakeWorker
 from tests.waiting import until

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from jobqueue.claimed_job import RqCallback, RqCallbacks
 from jobqueue.error_message import error_message, first_line
 from jobqueue.lifecycle.finish import Failed, Finished, Retried
-from jobqueue.model import FailureReason, RqCallback, RqCallbacks
+from jobqueue.model import FailureReason
 from tests.acceptance.worker_node.slot_harness import JOBS, MIB, MakeHarness, SlotHarness
 from tests.processes import is_alive
 from tests.waiting import until

@@ -6,7 +6,7 @@ from redis import Redis
 from rq import Queue
 
 from jobqueue import keys
-from jobqueue.model import JobView
+from jobqueue.job_view import JobView
 from tests.acceptance.worker_node.conftest import Client, MakeWorker
 from tests.waiting import until
 

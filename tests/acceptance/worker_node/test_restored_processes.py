@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from jobqueue.claimed_job import ClaimedJob
 from jobqueue.lifecycle.finish import Finished
-from jobqueue.model import ClaimedJob
 from tests.acceptance.worker_node import spoiling_jobs
 from tests.acceptance.worker_node.slot_harness import MakeHarness, SlotHarness
 from worker_node.executor.executor import THOROUGH_CHECK_NS

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
+from jobqueue.claimed_job import ClaimedJob
 from jobqueue.errors import ShardUnavailable
 from jobqueue.lifecycle.claim import claim, release
 from jobqueue.lifecycle.control import cancel, delete, requeue
@@ -15,7 +16,6 @@ from jobqueue.lifecycle.finish import finish
 from jobqueue.lifecycle.leases import LeaseUpdate, extend, reap
 from jobqueue.lifecycle.pull import acknowledge, pull
 from jobqueue.maintenance.periodic import enqueue_due
-from jobqueue.model import ClaimedJob
 from jobqueue.servers import connection_pool
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard

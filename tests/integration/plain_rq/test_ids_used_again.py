@@ -10,6 +10,7 @@ from redis import Redis
 from rq import Queue
 from rq.job import Job, JobStatus
 
+from jobqueue.claimed_job import ClaimedJob
 from jobqueue.inspection.counters import read_counts
 from jobqueue.lifecycle.claim import claim, release
 from jobqueue.lifecycle.control import cancel, delete, requeue
@@ -18,7 +19,7 @@ from jobqueue.lifecycle.finish import finish
 from jobqueue.lifecycle.leases import LeaseUpdate, extend, reap, reap_rq_executions
 from jobqueue.lifecycle.pull import pull
 from jobqueue.lifecycle.running_job import save_meta
-from jobqueue.model import LEASE_SECONDS, ClaimedJob, NewJob
+from jobqueue.model import LEASE_SECONDS, NewJob
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from tests.integration.jobqueue.queue_helpers import failed_outcome, retried_outcome, stopped_outcome, success_outcome

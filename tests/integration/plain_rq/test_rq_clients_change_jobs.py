@@ -15,6 +15,7 @@ from rq.job import Job
 from rq.registry import CanceledJobRegistry, FailedJobRegistry, FinishedJobRegistry
 from rq.scheduler import RQScheduler
 
+from jobqueue.claimed_job import ClaimedJob
 from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.counters import read_counts
 from jobqueue.inspection.listing import LISTABLE_STATUSES, list_jobs
@@ -26,7 +27,7 @@ from jobqueue.lifecycle.leases import LeaseUpdate, extend, reap, rescue
 from jobqueue.lifecycle.pull import pull
 from jobqueue.maintenance.periodic import enqueue_due, expire_results, prune
 from jobqueue.maintenance.sweep import sweep
-from jobqueue.model import FAILURE_TTL_SECONDS, LEASE_SECONDS, ClaimedJob, NewJob
+from jobqueue.model import FAILURE_TTL_SECONDS, LEASE_SECONDS, NewJob
 from jobqueue.rq_call import decode_call
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards

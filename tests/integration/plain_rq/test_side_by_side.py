@@ -18,12 +18,13 @@ from rq.registry import StartedJobRegistry, clean_registries
 
 from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.job_views import view_jobs
+from jobqueue.job_view import JobView
 from jobqueue.lifecycle.claim import claim
 from jobqueue.lifecycle.control import requeue
 from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.lifecycle.leases import reap_rq_executions
 from jobqueue.lifecycle.pull import pull
-from jobqueue.model import RESULT_TTL_SECONDS, JobView, NewJob
+from jobqueue.model import RESULT_TTL_SECONDS, NewJob
 from jobqueue.sharding.shards import Shards
 from tests.integration.jobqueue.queue_helpers import nearly
 from tests.integration.plain_rq import job_functions

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from jobqueue.model import ClaimedJob
+from jobqueue.claimed_job import ClaimedJob
 
 
 def claimed_job(**fields: Any) -> ClaimedJob:

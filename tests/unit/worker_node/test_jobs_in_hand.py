@@ -6,9 +6,10 @@ from typing import Any, cast
 
 import pytest
 
+from jobqueue.claimed_job import ClaimedJob, RqCallback, RqCallbacks
 from jobqueue.functions import FunctionRegistry
 from jobqueue.lifecycle.finish import Failed, Outcome, Stopped
-from jobqueue.model import MAX_LOSSES, ClaimedJob, FailureReason, RqCallback, RqCallbacks
+from jobqueue.model import MAX_LOSSES, FailureReason
 from tests.unit.worker_node.claimed_job import claimed_job
 from worker_node.jobs_in_hand import SUSPECTED_TEXT, JobsInHand
 from worker_node.shard_loops.finisher import Finisher

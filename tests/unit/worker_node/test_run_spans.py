@@ -9,8 +9,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, DEFAULT_ON, ParentBased, Sampler
 
+from jobqueue.claimed_job import ClaimedJob
 from jobqueue.lifecycle.finish import Failed, Finished, Outcome, Retried, Stopped
-from jobqueue.model import ClaimedJob, FailureReason
+from jobqueue.model import FailureReason
 from jobqueue.traces import run_context
 from processes.tracing.context import TraceContext
 from processes.tracing.spans import ChosenIds, Tracing

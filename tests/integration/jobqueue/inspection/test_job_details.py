@@ -16,9 +16,10 @@ from jobqueue.inspection.arguments import LISTED
 from jobqueue.inspection.job_views import view_jobs
 from jobqueue.inspection.listing import list_jobs
 from jobqueue.inspection.record_views import PICKLED_RESULT
+from jobqueue.job_view import JobView
 from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.lifecycle.finish import finish
-from jobqueue.model import MAX_RESULT_BYTES, JobView, NewJob
+from jobqueue.model import MAX_RESULT_BYTES, NewJob
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from tests.integration.jobqueue.queue_helpers import NOW, claim_jobs, enqueue_jobs, failed_outcome, success_outcome

@@ -11,9 +11,9 @@ from rq import Queue
 from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.job_states import read_statuses
 from jobqueue.inspection.job_views import view_jobs
+from jobqueue.job_view import JobView
 from jobqueue.lifecycle.claim import release
 from jobqueue.lifecycle.finish import finish
-from jobqueue.model import JobView
 from jobqueue.sharding.find_shard import find_shard
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards

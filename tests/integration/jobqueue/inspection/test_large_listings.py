@@ -12,9 +12,10 @@ import pytest
 
 from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.listing import list_jobs
+from jobqueue.job_view import JobView
 from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.lifecycle.finish import finish
-from jobqueue.model import JobView, Status
+from jobqueue.model import Status
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from manager.schemas.documents import job_document

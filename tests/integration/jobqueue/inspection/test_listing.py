@@ -9,10 +9,11 @@ import pytest
 from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection import listing
 from jobqueue.inspection.listing import InvalidCursor, list_jobs, queue_names
+from jobqueue.job_view import JobView
 from jobqueue.lifecycle.control import cancel
 from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.lifecycle.finish import Outcome, finish
-from jobqueue.model import JobView, Status
+from jobqueue.model import Status
 from jobqueue.sharding.shards import Shards
 from tests.integration.jobqueue.queue_helpers import (
     NOW,

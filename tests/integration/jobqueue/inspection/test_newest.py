@@ -7,9 +7,10 @@ import pytest
 from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.listing import InvalidCursor
 from jobqueue.inspection.newest import NewestPage, newest_jobs
+from jobqueue.job_view import JobView
 from jobqueue.lifecycle.control import cancel, delete
 from jobqueue.lifecycle.finish import finish
-from jobqueue.model import JobView, Status
+from jobqueue.model import Status
 from jobqueue.sharding.shards import Shards
 from tests.integration.jobqueue.queue_helpers import NOW, claim_jobs, enqueue_jobs, failed_outcome
 

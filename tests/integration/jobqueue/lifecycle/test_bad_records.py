@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from jobqueue.claimed_job import ClaimedJob
 from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.counters import read_counts
 from jobqueue.inspection.job_views import view_jobs
@@ -17,7 +18,7 @@ from jobqueue.lifecycle.finish import finish
 from jobqueue.lifecycle.leases import RESCUE_GRACE_SECONDS, LeaseUpdate, extend, reap, rescue
 from jobqueue.lifecycle.pull import pull
 from jobqueue.maintenance.periodic import enqueue_due, prune
-from jobqueue.model import MAX_LOSSES, ClaimedJob
+from jobqueue.model import MAX_LOSSES
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from tests.integration.jobqueue.queue_helpers import (

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from jobqueue import keys
+from jobqueue.claimed_job import ClaimedJob
 from jobqueue.lifecycle.claim import CLAIM_LIMIT, MAX_CLAIM_BYTES, release
 from jobqueue.lifecycle.control import cancel
 from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.lifecycle.finish import finish
 from jobqueue.lifecycle.leases import reap
-from jobqueue.model import FAILURE_TTL_SECONDS, HOUR_SECONDS, LEASE_SECONDS, ClaimedJob, NewJob
+from jobqueue.model import FAILURE_TTL_SECONDS, HOUR_SECONDS, LEASE_SECONDS, NewJob
 from jobqueue.sharding.shard import Shard
 from jobqueue.timestamps import iso
 from tests.integration.jobqueue.queue_helpers import (

@@ -10,6 +10,7 @@ from rq import Queue
 from rq.job import Job
 from rq.registry import FinishedJobRegistry, StartedJobRegistry
 
+from jobqueue.claimed_job import ClaimedJob
 from jobqueue.inspection.counters import read_counts
 from jobqueue.lifecycle.claim import release
 from jobqueue.lifecycle.control import requeue
@@ -17,7 +18,7 @@ from jobqueue.lifecycle.dependents import enqueue_dependents
 from jobqueue.lifecycle.finish import FINISH_LIMIT, Outcome, finish
 from jobqueue.lifecycle.leases import LeaseUpdate, extend, reap
 from jobqueue.lifecycle.pull import pull
-from jobqueue.model import DAY_SECONDS, ClaimedJob
+from jobqueue.model import DAY_SECONDS
 from jobqueue.sharding.shard import Shard
 from tests.integration.jobqueue.queue_helpers import (
     LEASE_EXPIRED,

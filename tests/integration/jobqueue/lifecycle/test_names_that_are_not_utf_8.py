@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from jobqueue.claimed_job import ClaimedJob
 from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.counters import read_counts
 from jobqueue.inspection.listing import list_jobs, queue_names
@@ -14,7 +15,7 @@ from jobqueue.lifecycle.leases import LeaseUpdate, extend, reap
 from jobqueue.maintenance.periodic import enqueue_due, prune
 from jobqueue.maintenance.reaped_jobs import report_reaped
 from jobqueue.maintenance.rq_wakeups import wake_workers
-from jobqueue.model import ALL_QUEUES, FAILURE_TTL_SECONDS, ClaimedJob, FailureReason, Status
+from jobqueue.model import ALL_QUEUES, FAILURE_TTL_SECONDS, FailureReason, Status
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from tests.integration.jobqueue.queue_helpers import LEASE_EXPIRED, NOW, claim_jobs, enqueue_jobs

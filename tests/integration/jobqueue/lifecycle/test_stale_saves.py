@@ -5,10 +5,10 @@ from redis import Redis
 from rq import Queue
 from rq.job import Job, JobStatus
 
+from jobqueue.claimed_job import ClaimedJob
 from jobqueue.lifecycle.claim import release
 from jobqueue.lifecycle.finish import finish
 from jobqueue.lifecycle.leases import reap
-from jobqueue.model import ClaimedJob
 from jobqueue.sharding.shard import Shard
 from tests.integration.jobqueue.queue_helpers import (
     LEASE_EXPIRED,

@@ -8,13 +8,13 @@ from redis import Redis
 from rq import Queue
 from rq.job import Job, JobStatus
 
+from jobqueue.claimed_job import ClaimedJob
 from jobqueue.lifecycle.control import cancel
 from jobqueue.lifecycle.finish import Outcome, finish
 from jobqueue.lifecycle.leases import reap, rescue
 from jobqueue.lifecycle.pull import pull
 from jobqueue.maintenance.periodic import enqueue_due
 from jobqueue.maintenance.sweep import sweep
-from jobqueue.model import ClaimedJob
 from jobqueue.sharding.shard import Shard
 from tests.integration.jobqueue.queue_helpers import (
     NOW,

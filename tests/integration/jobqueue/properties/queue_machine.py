@@ -6,6 +6,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from jobqueue.claimed_job import ClaimedJob
 from jobqueue.lifecycle.claim import claim, release
 from jobqueue.lifecycle.control import cancel, delete, requeue
 from jobqueue.lifecycle.enqueue import enqueue
@@ -13,7 +14,6 @@ from jobqueue.lifecycle.finish import Outcome, finish
 from jobqueue.lifecycle.leases import LeaseUpdate, extend, reap
 from jobqueue.lifecycle.pull import acknowledge, pull
 from jobqueue.maintenance.periodic import enqueue_due, expire_results, prune
-from jobqueue.model import ClaimedJob
 from jobqueue.sharding.shard import Shard
 from tests.integration.jobqueue.properties.queue_model import LEASE_SECONDS, QUEUES, REQUEUABLE, ModelJob, QueueModel
 from tests.integration.jobqueue.properties.shard_snapshot import ShardSnapshot, read_snapshot

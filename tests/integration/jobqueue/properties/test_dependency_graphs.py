@@ -11,13 +11,14 @@ from collections import defaultdict
 import pytest
 
 from jobqueue import keys
+from jobqueue.claimed_job import ClaimedJob
 from jobqueue.inspection.job_states import read_statuses
 from jobqueue.lifecycle.control import cancel, delete, requeue
 from jobqueue.lifecycle.dependencies import register, settle
 from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.lifecycle.finish import Outcome, finish
 from jobqueue.maintenance.deferred_jobs import recheck_deferred
-from jobqueue.model import ENDED, FINISHED, ClaimedJob, Dependency
+from jobqueue.model import ENDED, FINISHED, Dependency
 from jobqueue.sharding.shards import Shards
 from tests.integration.jobqueue.queue_helpers import (
     claim_jobs,

@@ -9,6 +9,7 @@ import random
 
 import pytest
 
+from jobqueue.claimed_job import ClaimedJob
 from jobqueue.inspection.job_states import read_statuses
 from jobqueue.lifecycle.claim import release
 from jobqueue.lifecycle.control import cancel, delete, requeue
@@ -16,7 +17,7 @@ from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.lifecycle.finish import finish
 from jobqueue.lifecycle.leases import reap
 from jobqueue.lifecycle.limits import save_limit, sweep_limits
-from jobqueue.model import ClaimedJob, Limit
+from jobqueue.model import Limit
 from jobqueue.sharding.shard import Shard
 from tests.integration.jobqueue.queue_helpers import (
     LEASE_EXPIRED,

@@ -8,8 +8,9 @@ from contextlib import suppress
 import pytest
 
 from jobqueue import keys
+from jobqueue.claimed_job import ClaimedJob
 from jobqueue.lifecycle.enqueue import enqueue
-from jobqueue.model import ClaimedJob, NewJob
+from jobqueue.model import NewJob
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from jobqueue.workers.messages import WakeUp, wait_for_message

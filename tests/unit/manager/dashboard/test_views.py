@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from jobqueue.model import JobView
+from jobqueue.job_view import JobView
 from manager.dashboard.charts import HEIGHT, WIDTH, chart, rate_chart
 from manager.dashboard.forms import own_page
 from manager.dashboard.rendering import show_duration, show_number, show_time

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from jobqueue.model import JobError, JobView
+from jobqueue.job_view import JobError, JobView
 from jobqueue.workers.registry import WorkerView
 from manager.explain.explanation import explain
 from manager.explain.facts import FullLimit, JobFacts, LaneFacts, Parent, QueueFacts, RateLimitFacts, ScalerFacts

@@ -6,7 +6,7 @@ from typing import Any, cast
 import msgpack  # type: ignore[import-untyped]  # It has no types.
 import pytest
 
-from jobqueue.model import ClaimedJob
+from jobqueue.claimed_job import ClaimedJob
 from tests.unit.worker_node.claimed_job import claimed_job
 from worker_node.ipc.protocol import MAX_PENDING_QUERIES
 from worker_node.slots.executor_process import ExecutorProcess
