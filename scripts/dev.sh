@@ -129,8 +129,7 @@ task_upgrade() {
 }
 
 task_alerts() {
-    WORKMANAGER_TEST_ALERTS=1 exec "$python" -m pytest -p no:xdist -o timeout=0 --durations=0 \
-        tests/acceptance/manager/test_prometheus_alerts.py "$@"
+    exec "$python" -m pytest -p no:xdist -o timeout=0 --durations=0 tests/acceptance/manager/prometheus_alerts.py "$@"
 }
 
 task_rq-tests() { exec "$python" -m tests.rq_suite "$@"; }

@@ -24,6 +24,8 @@ install_packages() {
     # What man shows pages with.
     _has groff || missing+=(groff-base)
     { _has java && _has javac; } || missing+=(default-jdk-headless)
+    _has go || missing+=(golang-go)
+    _has jq || missing+=(jq)
     { _has chromium && _has chromedriver; } || missing+=(chromium chromium-driver)
     # Proxies in front of managers, and Prometheus. Where systemd runs, their packages would also start services.
     if [ ! -d /run/systemd/system ]; then

@@ -64,7 +64,7 @@ def test_each_alert_is_tested_before_in_and_after_its_fault_and_says_what_is_wro
 
 
 def test_each_alert_is_shown_with_a_running_system() -> None:
-    source = (ROOT / "tests/acceptance/manager/test_prometheus_alerts.py").read_text()
+    source = (ROOT / "tests/acceptance/manager/prometheus_alerts.py").read_text()
     assert [rule["alert"] for rule in rules("alerts.yml") if f'"{rule["alert"]}"' not in source] == []
 
 

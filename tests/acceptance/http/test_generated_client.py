@@ -54,7 +54,6 @@ def test_a_generated_typescript_client_compiles_and_makes_a_round_trip(manager: 
 
 
 NEEDED = ("go", "java", "jq", "curl")
-"""peers.sh installs Go and jq, which takes too long for every run."""
 
 
 @pytest.mark.skipif(not all(map(shutil.which, NEEDED)), reason=f"needs {', '.join(NEEDED)}")

@@ -1,6 +1,6 @@
 """A real Prometheus scrapes two managers: our rules and Grafana's queries work on what they tell, and three alerts.
 
-All alerts: `test_prometheus_alerts.py`.
+All alerts: `prometheus_alerts.py`.
 """
 
 import json
