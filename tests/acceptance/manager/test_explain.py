@@ -58,7 +58,7 @@ def register_worker(redis_url: str, *, slots: int, running: int, problems: tuple
 
 def lead(server: ValkeyServer, **documents: Any) -> None:
     """Write what a scaler that leads would have written."""
-    until_time = time.time() + 60
+    until_time = time.time() + 30
     server.command("HSET", "rq:wm:scaler:leader", "until", str(until_time), "epoch", 1, "address", "host:1")
     for name, value in documents.items():
         server.command("SET", f"rq:wm:scaler:{name}", json.dumps(value))
