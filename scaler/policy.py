@@ -297,7 +297,9 @@ def _workers_for_batch(observation: Observation, limits: Limits) -> tuple[int, s
         return 0, ""
     sampled, weight = _sample(observation.running_ages)
     still_running = weight * sum([survival(age + batch.in_seconds) / survival(age) for age in sampled])
-    wanted = batch.workers - int((observation.serving * slots - round(still_running)) / slots)
+    # Workers that were launched with more slots can run more jobs than new ones.
+    free_slots = max(0, observation.serving * slots - round(still_running))
+    wanted = batch.workers - free_slots // slots
     if wanted <= 0:
         return 0, ""
     return wanted, (
@@ -357,18 +359,21 @@ def _scale_in(observation: Observation, limits: Limits, minimum: int) -> Decisio
     drain = serving - size
     level = size + 1 if drain else size
     done = f"DRAIN {drain}" if drain else f"KEEP {serving}"
-    by_age = f"{old_enough} of {observation.idle} idle workers reach the minimum age {min_age_seconds:.0f}s"
+    unused = f"level {level} unused for {estimates.idle_gap_seconds(level):.0f}s"
+    minima = (
+        f"minimum idle time {limits.min_idle_seconds:g}s; "
+        f"{old_enough} of {observation.idle} idle workers reach the minimum age {min_age_seconds:.0f}s"
+    )
     if _batch_decides(observation, limits, level):
         why = _why_for_batch(observation, limits, level)
-        return _decision(observation, limits, f"{done}: {why}; {by_age}", drain=drain)
-    unused_seconds, net_idle_seconds = estimates.idle_gap_seconds(level), estimates.net_idle_seconds(level)
+        return _decision(observation, limits, f"{done}: {why}; {unused}; {minima}", drain=drain)
+    net_idle_seconds = estimates.net_idle_seconds(level)
     break_even_seconds = _break_even_seconds(estimates, limits, level)
     launch_seconds = limits.launch_seconds(estimates.boot_seconds)
     why = (
-        f"level {level} unused for {unused_seconds:.0f}s, idle {net_idle_seconds:.0f}s net; "
+        f"{unused}, idle {net_idle_seconds:.0f}s net; "
         f"hold factor {estimates.hold_factor(level):g} of break-even {break_even_seconds:.0f}s = "
-        f"launch {launch_seconds:.0f}s + w * {estimates.miss_cost_seconds(level):.0f} job-seconds missed; "
-        f"minimum idle time {limits.min_idle_seconds:g}s; {by_age}"
+        f"launch {launch_seconds:.0f}s + w * {estimates.miss_cost_seconds(level):.0f} job-seconds missed; {minima}"
     )
     return _decision(observation, limits, f"{done}: {why}", drain=drain)
 

@@ -41,20 +41,21 @@ def observed(
     idle: int = 0,
     idle_age_seconds: float = 3600.0,
     running_ages: Sequence[float] = (),
+    busy: int | None = None,
     booting_ages: Sequence[float] = (),
     draining: int = 0,
     learned: Estimates | None = None,
     stale: bool = False,
     now: float = 0.0,
 ) -> Observation:
-    """Make an observation of workers with one slot each."""
+    """Make an observation of workers with one slot each, unless fewer are `busy` than jobs run."""
     return Observation(
         now=now,
         queued={"f": queued} if queued else {},
         oldest_seconds=oldest_seconds if queued else 0.0,
         running_ages=running_ages,
         idle_ages=(idle_age_seconds,) * idle,
-        busy=len(running_ages),
+        busy=len(running_ages) if busy is None else busy,
         draining=draining,
         free_slots=idle,
         booting_ages=booting_ages,

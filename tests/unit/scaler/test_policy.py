@@ -129,6 +129,9 @@ SITUATIONS = {
         replace(CLOUD, slots_per_worker=4),
         launch=1,
     ),
+    "a batch while workers run more jobs than new ones could": Situation(
+        observed(running_ages=(5000.0,) * 8, learned=BATCH_DUE, busy=2), launch=3
+    ),
     "a batch beyond the maximum": Situation(observed(learned=BATCH_DUE), replace(CLOUD, max_workers=2), launch=2),
     "workers that a batch needs soon": Situation(observed(idle=3, learned=replace(UNUSED, batch=BATCH))),
     "workers that a batch needs later": Situation(observed(idle=3, learned=BATCH_LATER), drain=3),
@@ -237,6 +240,12 @@ def test_the_minimum_follows_its_schedule(minute: int, workers: int) -> None:
             observed(idle=3, learned=BATCH_DUE),
             replace(CLOUD, min_workers=3, max_workers=3),
             "KEEP 3: the minimum is 3; ",
+        ),
+        (
+            observed(idle=3, learned=BATCH_LATER),
+            replace(CLOUD, min_idle_seconds=61.0),
+            "KEEP 3: a batch of 5 jobs comes every 600s, next in 91s; idling until then > launch 90s;"
+            " level 3 unused for 60s; minimum idle time 61s; ",
         ),
         (
             observed(queued=1, idle=2),
