@@ -116,7 +116,7 @@ class ScalerLoop:
         await self._fleet.close()
 
     async def acquire_leadership(self) -> int | None:
-        """Acquire or renew the leader lease; return its epoch, or None if another manager holds it, or is to.
+        """Acquire or renew the leader lease; return its epoch, or None if another manager holds it or should get it.
 
         Raises:
             ShardUnavailable: no manager can lead.

@@ -1,4 +1,4 @@
-"""Watches the calls to a fleet: reports those that take too long, for a round waits for them, and notes refusals."""
+"""Watches the calls to a fleet: notes refusals, and reports slow ones, because a round waits for them."""
 
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence

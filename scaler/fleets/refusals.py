@@ -1,4 +1,4 @@
-"""How long a fleet has refused this manager's calls. Then another one is to try, because the fault can be here alone.
+"""How long a fleet has refused this manager's calls. Another manager must try in time: the fault can be here alone.
 
 Examples are credentials that its metadata service does not give, a clock that is wrong, and a role that does not allow
 what a manager of an older or newer version launches.
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from scaler.fleets.fleet import Cause, FleetError
 
 FIRST_PATIENCE_SECONDS, MAX_PATIENCE_SECONDS = 60.0, 3600.0
-"""How long refusals last before another manager is to try. It doubles each time, until the calls succeed."""
+"""How long refusals last before another manager must try. It doubles each time, until the calls succeed."""
 
 
 @dataclass(slots=True)

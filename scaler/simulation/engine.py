@@ -145,8 +145,7 @@ class Simulator:
     def _next_tick(self, plan: ScalingPlan, interval_seconds: float) -> float:
         system = self._system
         if not system.queue and not system.idle and not system.booting:
-            # Every instance is busy or none is alive: no policy acts before the next event, or
-            # the time that it has named.
+            # Every instance is busy or none is alive: no policy acts before the next event, or the time that it named.
             next_at = min(self._next_event_at(), self._next_arrival_at(), system.now + plan.wake_seconds)
             return _next_multiple(next_at, interval_seconds) if next_at < math.inf else system.now
         if plan.recheck_seconds is None:
