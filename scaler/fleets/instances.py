@@ -100,6 +100,7 @@ class Instance:
         drained_at: nothing runs on it and nothing ever will, so it can be terminated.
         reason: why it is terminating.
         replacement_token: token of the launch that replaces it; '' if there is none.
+        process: see `identity_of` in `scaler/fleets/local_processes.py`; '' if unknown, or it is no process.
     """
 
     id: str
@@ -118,6 +119,7 @@ class Instance:
     drained_at: float | None = None
     reason: str = ""
     replacement_token: str = ""
+    process: str = ""
 
     @property
     def is_changing(self) -> bool:
@@ -195,7 +197,8 @@ class DescribedInstance:
     Attributes:
         ended: it has terminated or is shutting down.
         stopped: it is stopped, which must never happen to a worker.
-        interrupted: the fleet reclaimed it (a spot interruption).
+        interrupted: the fleet reclaimed it (a spot interruption), or its process ended, as it does with its manager.
+        process: see `Instance`.
     """
 
     id: str
@@ -209,9 +212,18 @@ class DescribedInstance:
     ended: bool = False
     stopped: bool = False
     interrupted: bool = False
+    process: str = ""
 
     def to_instance(self) -> Instance:
         """Return the record of a newly found instance."""
         return Instance(
-            self.id, self.launched_at, self.token, self.kind, self.subnet, self.zone, self.market, self.version
+            self.id,
+            self.launched_at,
+            self.token,
+            self.kind,
+            self.subnet,
+            self.zone,
+            self.market,
+            self.version,
+            process=self.process,
         )

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from processes.settings_file import with_settings_file
 from scaler.fleets.fleet import Cause, FleetError, Profile
 from scaler.fleets.instances import DescribedInstance, Instance, Intent, LaunchRequest
+from scaler.fleets.local_processes import identity_of
 
 DRAIN_SECONDS = 10.0
 """How long running jobs can continue when the manager stops; then their workers release them."""
@@ -156,6 +157,7 @@ class LocalFleet:
             kind="process",
             zone=self._host,
             ended=worker.process.returncode is not None,
+            process=identity_of(worker.process.pid),
         )
 
 

@@ -9,6 +9,7 @@ from jobqueue.workers.registry import WorkerView, exited_cleanly, list_workers
 from scaler.fleets.call_backoff import CallBackoff
 from scaler.fleets.fleet import Fleet, FleetError
 from scaler.fleets.instances import DescribedInstance
+from scaler.fleets.local_processes import ended_before_registration
 from scaler.observe.instance_phases import Classification, FleetSnapshot, classify, is_alive
 from scaler.state.store import ScalerState, ScalerStore
 
@@ -101,4 +102,5 @@ class InstanceObserver:
         self._described_at = self._clock()
         if (seconds := self._backoff.succeeded()) is not None:
             log.info("event=fleet_describe_recovered after_seconds=%.1f", seconds)
-        return {each.id: each for each in described}
+        ended = ended_before_registration(state.instances.values())
+        return {each.id: each for each in (*ended, *described)}  # Of its own instances, the fleet knows more.

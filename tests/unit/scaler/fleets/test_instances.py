@@ -22,6 +22,7 @@ INSTANCE = Instance(
     drained_at=8.0,
     reason="idle",
     replacement_token="u",
+    process="p",
 )
 """Every field differs from its default."""
 
@@ -33,7 +34,7 @@ def test_an_instance_is_restored_from_its_stored_form() -> None:
 
 def test_the_stored_names_of_an_instance_belong_to_the_record_format() -> None:
     times = {"launched_at", "arrived_at", "lost_at", "missed_at", "closing_at", "cut_off_at", "empty_at"}
-    others = {"token", "kind", "subnet", "zone", "market", "version", "reason", "replaced"}
+    others = {"token", "kind", "subnet", "zone", "market", "version", "reason", "replaced", "process"}
     assert json.loads(INSTANCE.to_json()).keys() == times | others
 
 
