@@ -73,6 +73,19 @@ def test_a_closed_pipe_ends_a_command_without_a_word() -> None:
         assert (process.wait(timeout=30), process.stderr.read()) == (141, b"")
 
 
+def test_a_list_ends_without_a_word_when_its_reader_has_enough() -> None:
+    """As `workmanager jobs --json | head -1` does, whose output is more than a pipe holds."""
+    jobs = [{"id": f"{number}", "meta": {"text": "x" * 1000}} for number in range(1000)]
+    with ScriptedManager(Answer({"jobs": jobs, "cursor": None})) as manager:
+        command = [sys.executable, "-m", "workmanager", "jobs", "--json", "--limit", "1000", "--url", manager.url]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            assert process.stdout.readline().startswith(b'{"id":"0"')
+            process.stdout.close()
+            assert (process.wait(timeout=30), process.stderr.read()) == (141, b"")
+
+
 def test_an_interrupt_ends_a_command_without_a_word() -> None:
     with ScriptedManager(Answer(late_seconds=60)) as manager:
         command = [sys.executable, "-m", "workmanager", "job", "abc", "--wait", "50", "--url", manager.url]
