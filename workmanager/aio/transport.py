@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from workmanager.errors import ClientError, Unavailable, UsageError
-from workmanager.http.addresses import EXAMPLE_URL
+from workmanager.http.addresses import EXAMPLE_URL, without_user
 from workmanager.http.answer import NoAnswer
 from workmanager.http.transport import (
     ANSWER_TIMEOUT_SECONDS,
@@ -45,15 +45,15 @@ class AsyncTransport:
         Raises:
             UsageError: no URL, one that is not http:// or https://, or a key that no header can carry.
         """
-        self._urls = [url.rstrip("/") for url in urls]
-        if not self._urls:
+        if not urls:
             raise UsageError(f"no manager URL is given; give one, such as {EXAMPLE_URL}")
         if key is not None and (not (key.isascii() and key.isprintable())):
             raise UsageError("the API key has a character that no API key has; check how it was copied")
         from workmanager.http.async_connections import AsyncConnections
 
         headers = {"User-Agent": USER_AGENT} | ({"Authorization": f"Bearer {key}"} if key else {})
-        self._http = AsyncConnections(self._urls, headers, connect_seconds=CONNECT_TIMEOUT_SECONDS)
+        self._http = AsyncConnections(urls, headers, connect_seconds=CONNECT_TIMEOUT_SECONDS)
+        self._urls = [without_user(url.rstrip("/")) for url in urls]
         from processes.tracing.current import current_headers
 
         self._trace_headers = current_headers
@@ -62,7 +62,7 @@ class AsyncTransport:
 
     @property
     def urls(self) -> Sequence[str]:
-        """The managers' base addresses."""
+        """The managers' base addresses, without users and passwords."""
         return tuple(self._urls)
 
     async def close(self) -> None:

@@ -11,6 +11,7 @@ from workmanager.commands.target import Target
 from workmanager.commands.terminal import GREEN, RED, styled
 from workmanager.commands.version import installed_version
 from workmanager.errors import ClientError, UsageError
+from workmanager.http.addresses import without_user
 
 if TYPE_CHECKING:
     from workmanager.client import Client
@@ -50,7 +51,7 @@ def _examine(target: Target) -> Sequence[Finding]:
     system = None
     for url in target.urls:
         with Client(url, target.key, retry_seconds=RETRY_SECONDS) as client:
-            facts = _manager(client, url)
+            facts = _manager(client, without_user(url))
             if not facts.error and system is None:
                 system = _system(client, has_key=target.key is not None)
         managers.append(facts)

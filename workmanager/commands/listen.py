@@ -14,6 +14,7 @@ from workmanager.client import Client
 from workmanager.commands.arguments import CommandParser, client_parser, open_client, positive_int
 from workmanager.commands.output import print_error, print_json, print_line
 from workmanager.errors import UsageError
+from workmanager.http.addresses import parse_url, quote_path
 from workmanager.http.answer import NoAnswer
 
 WAIT_SECONDS = 40
@@ -23,8 +24,6 @@ FORWARD_SECONDS = 30
 
 def main(arguments: Sequence[str]) -> int:
     options = make_parser().parse_args(arguments)
-    if options.forward is not None and not options.forward.lower().startswith(("http://", "https://")):
-        raise UsageError(f"{options.forward!r} is not a URL such as http://127.0.0.1:8000/hook")
     receiver = None if options.forward is None else _Receiver(options.forward)
     with open_client(options) as client:
         print_error(f"listening: submit jobs with --callback-url listen:{options.name}")
@@ -62,8 +61,10 @@ class _Receiver:
         """Open no connection yet. Raises UsageError if it is no URL."""
         from workmanager.http.connections import Connections  # Here, as `--help` needs none.
 
+        if parse_url(url) is None:
+            raise UsageError(f"{url!r} is not a URL such as http://127.0.0.1:8000/hook")
         parts = urlsplit(url)
-        self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        self._path = quote_path((parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
         address = f"{parts.scheme}://{parts.netloc}"
         self._connections = Connections([address], {}, connect_seconds=FORWARD_SECONDS, use_proxies=False)
 

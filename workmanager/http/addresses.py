@@ -9,7 +9,7 @@ import sys
 from base64 import b64encode
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from workmanager.errors import UsageError
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 EXAMPLE_URL = "http://127.0.0.1:5000"
 PORTS = {"http": 80, "https": 443}
+SAFE_CHARACTERS = "%/:@!$&'()*+,;=?"
+"""Of a path or a query, beside letters and digits (RFC 3986); `%` because both may be encoded already."""
 THIS_MACHINE = frozenset({"127.0.0.1", "localhost", "::1"})
 """Managers here are not reached through a proxy that the environment names."""
 
@@ -27,8 +29,9 @@ class Address:
     """One manager.
 
     Attributes:
-        url: its base address, as it was given.
-        path: what stands before the paths of the API, such as `/jobs-api`; often empty.
+        url: its base address, as it was given but without user and password, for messages.
+        host: in ASCII, as DNS has it.
+        path: what stands before the paths of the API, such as `/jobs-api`, in ASCII; often empty.
         credentials: the header field that a user and password in the URL call for.
         proxy: the proxy in front of it; None if it is reached directly.
     """
@@ -54,20 +57,26 @@ def find_address(url: str, *, use_proxies: bool = True) -> Address:
     Raises:
         UsageError: it is not http:// or https://, or the environment names a proxy that cannot be used for it.
     """
-    address = _parse(url.rstrip("/"))
+    address = parse_url(url.rstrip("/"))
     if address is None:
         raise UsageError(f"{url!r} is not a manager URL; give one such as {EXAMPLE_URL}")
     proxy_url = _proxy_url(address) if use_proxies else None
     if proxy_url is None:
         return address
-    proxy = _parse(proxy_url if "://" in proxy_url else f"http://{proxy_url}", "Proxy-Authorization")
+    proxy = parse_url(proxy_url if "://" in proxy_url else f"http://{proxy_url}", "Proxy-Authorization")
     if proxy is None or proxy.is_tls:
         kind = proxy_url.partition("://")[0]
         raise UsageError(
-            f"the environment names a proxy of kind {kind!r} for {url}; only http:// ones can be used. "
+            f"the environment names a proxy of kind {kind!r} for {address.url}; only http:// ones can be used. "
             f"Set NO_PROXY={address.host} to do without it"
         )
     return replace(address, proxy=proxy)
+
+
+def without_user(url: str) -> str:
+    """Return a URL as messages show it: without user and password."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def trusted_authorities() -> "ssl.SSLContext":
@@ -92,18 +101,23 @@ def trusted_authorities() -> "ssl.SSLContext":
     return context
 
 
-def _parse(url: str, header: str = "Authorization") -> Address | None:
+def parse_url(url: str, header: str = "Authorization") -> Address | None:
     """Return the address of a URL; None if it is not http:// or https://."""
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
+        host, port = (parts.hostname or "").encode("idna").decode(), parts.port
     except ValueError:
         return None
     if not host or parts.scheme not in PORTS or not url.isprintable() or " " in url:
         return None
-    return Address(
-        url, parts.scheme == "https", host, port or PORTS[parts.scheme], parts.path, _credentials(parts, header)
-    )
+    port = port or PORTS[parts.scheme]
+    path, credentials = quote_path(parts.path), _credentials(parts, header)
+    return Address(without_user(url), parts.scheme == "https", host, port, path, credentials)
+
+
+def quote_path(text: str) -> str:
+    """Return a path, or a query, with percent-encoding for characters that a request cannot have as they are."""
+    return quote(text, safe=SAFE_CHARACTERS)
 
 
 def _credentials(parts: SplitResult, header: str) -> dict[str, str]:

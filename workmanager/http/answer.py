@@ -14,7 +14,8 @@ class NoAnswer(Exception):
     """
 
     def __init__(self, reason: BaseException, *, sent: bool) -> None:
-        super().__init__(str(reason) or type(reason).__name__)
+        # The first line of an answer that is no HTTP is quoted with its line break.
+        super().__init__(str(reason).strip() or type(reason).__name__)
         self.sent = sent
 
 

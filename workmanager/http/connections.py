@@ -4,6 +4,7 @@ They are the standard library's: a command waits for its first answer, and impor
 else that it does until then (ADR 44).
 """
 
+import os
 import selectors
 import socket
 import ssl
@@ -11,15 +12,19 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 
 from workmanager.http.addresses import Address, find_address, trusted_authorities
 from workmanager.http.answer import Answer, NoAnswer
+from workmanager.http.body import length_field, split
 
 IDLE_SECONDS = 5.0
 """A connection that was idle for longer is not used again: the manager may be about to close it."""
 MAX_IDLE = 20
 """Connections to one manager that are kept."""
+SELECTOR = getattr(selectors, "PollSelector", selectors.SelectSelector)
+"""The default one opens a file, which fails if the process has as many as it may."""
 
 
 class SyncAnswer(Answer):
@@ -31,14 +36,15 @@ class SyncAnswer(Answer):
         self._connection = connection
 
     def iter_lines(self) -> Iterator[str]:
-        """Yield the lines of the body as they come.
+        """Yield the lines of the body as they come; a last one without its end broke off, and is left out.
 
         Raises:
             NoAnswer: the connection broke, or was silent for too long.
         """
         try:
             for line in self._response:
-                yield line.decode(errors="replace").rstrip("\r\n")
+                if line.endswith(b"\n"):
+                    yield line.decode(errors="replace").rstrip("\r\n")
         except (OSError, HTTPException) as error:
             raise NoAnswer(error, sent=True) from error
 
@@ -49,7 +55,7 @@ class SyncAnswer(Answer):
 
 
 class Connections:
-    """Sends requests to some managers. Thread-safe."""
+    """Sends requests to some managers. Thread-safe; a forked process opens connections of its own."""
 
     def __init__(
         self, urls: Sequence[str], headers: Mapping[str, str], *, connect_seconds: float, use_proxies: bool = True
@@ -90,20 +96,21 @@ class Connections:
         Args:
             manager: its place in `urls`.
             path: with the query, in ASCII.
-            timeout_seconds: how long the manager may be silent.
+            timeout_seconds: how long the manager may be silent, and take no piece of the body.
             stream: leave the body of a success to `iter_lines`. The caller closes the answer.
 
         Raises:
             NoAnswer: there is none.
         """
         host = self._hosts[manager]
-        fields = {**self._headers, **host.headers, **headers}
+        fields = {**self._headers, **host.headers, **headers, **length_field(content)}
+        body = None if content is None else split(content)
         connection = host.take()
         try:
             connection.sock.settimeout(timeout_seconds)
             # A refusal can come before the whole body is sent, and the connection be closed behind it.
             with suppress(BrokenPipeError, ConnectionResetError):
-                connection.request(method, host.target(path), content, fields)
+                connection.request(method, host.target(path), body, fields)
             response = connection.getresponse()
             answer = SyncAnswer(host.address.url + path, response, connection)
             if stream and answer.is_success:
@@ -119,6 +126,26 @@ class Connections:
         return answer
 
 
+@dataclass(frozen=True, slots=True)
+class _Idle:
+    """A connection that waits for its next request.
+
+    Attributes:
+        since: when its last answer was read, of `time.monotonic`.
+        process: whose connection it is. A fork that used it, too, could get the other's answer.
+    """
+
+    connection: HTTPConnection
+    since: float
+    process: int
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether a request may be sent on it."""
+        is_fresh = time.monotonic() - self.since < IDLE_SECONDS
+        return is_fresh and self.process == os.getpid() and _is_quiet(self.connection.sock)
+
+
 class _Host:
     """The connections to one manager, or to the proxy in front of it."""
 
@@ -126,8 +153,8 @@ class _Host:
         self.address = address
         self._connect_seconds = connect_seconds
         self._tls = tls
-        self._idle: list[tuple[HTTPConnection, float]] = []
-        """Connections, and since when they are idle; the latest is last."""
+        self._idle: list[_Idle] = []
+        """The latest is last."""
         self._lock = threading.Lock()
 
     @property
@@ -149,10 +176,9 @@ class _Host:
             NoAnswer: none can be opened.
         """
         while idle := self._pop():
-            connection, since = idle
-            if time.monotonic() - since < IDLE_SECONDS and _is_quiet(connection.sock):
-                return connection
-            connection.close()
+            if idle.is_usable:
+                return idle.connection
+            idle.connection.close()
         connection = self._new()
         try:
             connection.connect()
@@ -168,15 +194,15 @@ class _Host:
         with self._lock:
             is_kept = len(self._idle) < MAX_IDLE
             if is_kept:
-                self._idle.append((connection, time.monotonic()))
+                self._idle.append(_Idle(connection, time.monotonic(), os.getpid()))
         if not is_kept:
             connection.close()
 
     def close(self) -> None:
         while idle := self._pop():
-            idle[0].close()
+            idle.connection.close()
 
-    def _pop(self) -> tuple[HTTPConnection, float] | None:
+    def _pop(self) -> _Idle | None:
         with self._lock:
             return self._idle.pop() if self._idle else None
 
@@ -192,6 +218,6 @@ class _Host:
 
 def _is_quiet(sock: socket.socket) -> bool:
     """Return whether nothing has come on an idle connection: what comes unasked is its end."""
-    with selectors.DefaultSelector() as selector:
+    with SELECTOR() as selector:
         selector.register(sock, selectors.EVENT_READ)
         return not selector.select(0)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from workmanager.errors import ClientError, Unavailable, UsageError, client_error
-from workmanager.http.addresses import EXAMPLE_URL
+from workmanager.http.addresses import EXAMPLE_URL, without_user
 from workmanager.http.answer import Answer, NoAnswer
 
 if TYPE_CHECKING:
@@ -55,15 +55,15 @@ class Transport:
         Raises:
             UsageError: no URL, one that is not http:// or https://, or a key that no header can carry.
         """
-        self._urls = [url.rstrip("/") for url in urls]
-        if not self._urls:
+        if not urls:
             raise UsageError(f"no manager URL is given; give one, such as {EXAMPLE_URL}")
         if key is not None and not (key.isascii() and key.isprintable()):
             raise UsageError("the API key has a character that no API key has; check how it was copied")
         from workmanager.http.connections import Connections
 
         headers = {"User-Agent": USER_AGENT} | ({"Authorization": f"Bearer {key}"} if key else {})
-        self._http = Connections(self._urls, headers, connect_seconds=CONNECT_TIMEOUT_SECONDS)
+        self._http = Connections(urls, headers, connect_seconds=CONNECT_TIMEOUT_SECONDS)
+        self._urls = [without_user(url.rstrip("/")) for url in urls]
         from processes.tracing.current import current_headers
 
         self._trace_headers = current_headers
@@ -72,7 +72,7 @@ class Transport:
 
     @property
     def urls(self) -> Sequence[str]:
-        """The managers' base addresses."""
+        """The managers' base addresses, without users and passwords."""
         return tuple(self._urls)
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ import json
 import math
 import re
 import ssl
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState, use_span
 
-from tests.unit.workmanager.scripted_manager import LOST, Answer, ScriptedManager
+from tests.unit.workmanager.scripted_manager import LOST, Answer, Request, ScriptedManager
 from workmanager.client import Client, Completed
 from workmanager.errors import ClientError, UsageError
 from workmanager.http import transport
@@ -370,6 +371,22 @@ def test_many_jobs_take_a_few_requests_and_are_answered_in_order() -> None:
     assert [result for result in results if isinstance(result, str)] == [
         str(number) for number in range(700) if number not in refused
     ]
+
+
+def test_any_number_of_jobs_needs_little_memory() -> None:
+    """Neither jobs nor answers are kept."""
+    jobs = 100_000
+    kept_blocks: list[int] = []
+
+    def accept(request: Request) -> Answer:
+        manager.requests.clear()
+        kept_blocks.append(sys.getallocatedblocks())
+        return Answer('{"id":"a"}\n' * request.body.count(b"\n"))
+
+    submissions = (Submission(function="f", args=[number]) for number in range(jobs))
+    with ScriptedManager(routes=accept) as manager, Client(manager.url) as client:
+        assert sum(job_id == "a" for job_id in client.submit_many(submissions)) == jobs
+    assert max(kept_blocks) - kept_blocks[0] < jobs / 5
 
 
 def test_batch_lines_of_an_unavailable_shard_are_retried_with_their_ids() -> None:

@@ -83,6 +83,19 @@ def test_listen_prints_what_it_fetches_and_acknowledges_it(run: Run) -> None:
     assert json.loads(manager.requests[2].body) == {"receipts": ["a.token"]}
 
 
+def test_listen_forwards_to_a_url_of_any_letters(run: Run) -> None:
+    fetched = Answer({"callbacks": [heard("a")]})
+    with ScriptedManager(fetched, Answer({"acknowledged": 1})) as manager, ScriptedManager() as local:
+        run("listen", "--forward", f"{local.url}/h\u00f6rer?f\u00fcr=%20", "--count", "1", "--url", manager.url)
+    assert [(request.path, request.params) for request in local.requests] == [("/h%C3%B6rer", {"f\u00fcr": " "})]
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8000", "http://", "http://[::1", "http://a..b/", "http://a/with a space"])
+def test_listen_refuses_what_is_no_url(run: Run, url: str) -> None:
+    code, _, errors = run("listen", "--forward", url)
+    assert (code, errors) == (2, f"workmanager: {url!r} is not a URL such as http://127.0.0.1:8000/hook\n")
+
+
 def test_listen_acknowledges_only_what_was_taken_where_it_forwards(run: Run) -> None:
     fetched = Answer({"callbacks": [heard("refused"), heard("taken")]})
     with (
