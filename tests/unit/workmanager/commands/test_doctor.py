@@ -113,6 +113,12 @@ def test_a_manager_that_is_down_is_a_finding_and_not_the_end(run: Run) -> None:
     assert {"key", "jobs", "scaler"} <= {finding["subject"] for finding in findings}
 
 
+def test_findings_do_not_show_the_password_of_a_url(run: Run) -> None:
+    dead = f"http://127.0.0.1:{ports.free_port()}"
+    _, output, _ = run("doctor", "--url", dead.replace("http://", "http://user:pass@"))
+    assert output.startswith(f"wrong  {dead}: no answer from {dead}: ")
+
+
 def test_a_missing_key_is_a_finding(run: Run) -> None:
     def answer(request: Request) -> Answer:
         is_open = request.path in ("/healthz", "/readyz")
