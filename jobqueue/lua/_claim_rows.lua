@@ -42,6 +42,8 @@ local function read_record(key, status, fields)
   if not record.feed or record.started_at or record.status ~= status then
     local more = redis.call('HMGET', key, unpack(MORE_FIELDS))
     for i, name in ipairs(MORE_FIELDS) do record[name] = more[i] end
+    -- Otherwise it has been enqueued again since (_losses.lua).
+    record.is_abandoned = record.wm_abandoned and record.wm_abandoned == record.enqueued_at
   end
   if record.trace then record.trace = record.trace .. parent_runs(key) end
   return record
@@ -56,14 +58,14 @@ local function counts_of(record)
   return math.max(losses, 0), math.max(attempts, 1), ''
 end
 
--- rq_features(key): what a job of a plain RQ client asks for: '' for nothing, or {a letter for each thing
--- (ClaimedJob.rq_features in jobqueue/claimed_job.py), name and timeout of on_success, on_failure and on_stopped; nothing
--- without such callbacks}.
-local function rq_features(key)
-  local letters = {'g', 'l', 'd', 'r', 'w', 'a'}
+-- rq_features(key, is_abandoned): what a job of a plain RQ client asks for: '' for nothing, or {a letter for each thing
+-- (ClaimedJob.rq_features in jobqueue/claimed_job.py), name and timeout of on_success, on_failure and on_stopped;
+-- nothing without such callbacks}.
+local function rq_features(key, is_abandoned)
+  local letters = {'g', 'l', 'd', 'r', 'w'}
   local found, asked, has_callback = redis.call('HMGET', key, 'group_id', 'rate_limit_key', 'dependency_id',
-    'repeats_left', 'webhooks', 'wm_abandoned', 'success_callback_name', 'success_callback_timeout', 'failure_callback_name',
-    'failure_callback_timeout', 'stopped_callback_name', 'stopped_callback_timeout'), '', false
+    'repeats_left', 'webhooks', 'success_callback_name', 'success_callback_timeout', 'failure_callback_name',
+    'failure_callback_timeout', 'stopped_callback_name', 'stopped_callback_timeout'), is_abandoned and 'a' or '', false
   for i, letter in ipairs(letters) do
     if found[i] and found[i] ~= '' and found[i] ~= '0' then asked = asked .. letter end
   end
@@ -95,6 +97,6 @@ local function row_of(id, key, record, attempt, queue, problem)
   last, last_queue = is_ordinary and record or nil, queue
   return {id, record.data, attempt, since, record.timeout or '', queue, record.feed or '',
     record.result_ttl or default_result_ttl, record.failure_ttl or default_failure_ttl,
-    record.feed and '' or rq_features(key), problem, asks and (record.isolation or '') or nil,
+    record.feed and '' or rq_features(key, record.is_abandoned), problem, asks and (record.isolation or '') or nil,
     asks and (record.trace or '') or nil}
 end

@@ -2,21 +2,23 @@
 -- include: _limits
 
 -- take_back(id, key, max_losses, failure_ttl, trace, now, iso): queues a started job again, at the head; ends it if it
--- was lost too often, or cancelled. One that was lost too often and has an `on_failure` of RQ's is queued once more: the
--- worker that gets it calls that and nothing else, and ends it. `failure_ttl` is that of jobs that set none, `trace` a
--- traceback (zlib-compressed, in base64). Returns {id, worker, 'queued' | 'failed' | 'stopped'}.
+-- was lost too often, or cancelled. One that was lost too often and has an `on_failure` of RQ's is queued once more:
+-- the worker that gets it calls that and nothing else, and ends it. `wm_abandoned` is the time at which it was queued
+-- for this, so that it runs if RQ enqueues it again. `failure_ttl` is that of jobs that set none, `trace` a traceback
+-- (zlib-compressed, in base64). Returns {id, worker, 'queued' | 'failed' | 'stopped'}.
 local function take_back(id, key, max_losses, failure_ttl, trace, now, iso)
   local fields = redis.call('HMGET', key, 'status', 'origin', 'worker_name', 'wm_losses', 'wm_cancel', 'failure_ttl',
-    'rate_limit_key', 'ended_at', 'failure_callback_name', 'wm_abandoned')
+    'rate_limit_key', 'ended_at', 'failure_callback_name', 'wm_abandoned', 'enqueued_at')
   local queue, worker = fields[2] or '', fields[3] or ''
   if queue == '' then queue = 'default' end
   leave_registries(id, queue, fields[8], fields[1])
   local losses = number(fields[4], 0, 0, 1e9) + 1
   local outcome = 'queued'
   redis.call('HSET', key, 'wm_losses', losses)
-  local is_to_call = not fields[5] and (fields[9] or '') ~= '' and not fields[10]
+  local was_to_call = fields[10] and fields[10] == fields[11]
+  local is_to_call = not fields[5] and (fields[9] or '') ~= '' and not was_to_call
   if losses >= max_losses and is_to_call then
-    redis.call('HSET', key, 'wm_abandoned', '1')
+    redis.call('HSET', key, 'wm_abandoned', iso)
     queue_job(id, key, queue, true, iso)
   elseif fields[5] or losses >= max_losses then
     outcome = fields[5] and 'stopped' or 'failed'

@@ -126,7 +126,7 @@ local function lease_job(id, queue, started)
   local data, status = record.data, record.status
   if data and ENDED[status] then
     revive(id, key, queue)
-    record.wm_losses, record.wm_cancel, record.wm_abandoned = false, false, false
+    record.wm_losses, record.wm_cancel, record.is_abandoned = false, false, false
   elseif data and ELSEWHERE[status] and record.origin
     and not call_own('ZSCORE', prefix .. ':' .. status .. ':' .. record.origin, id) then
     -- A plain RQ client has written an old status over 'queued'.
@@ -141,7 +141,7 @@ local function lease_job(id, queue, started)
   -- A job that was lost before is claimed alone: if it crashes this worker too, no other job is hit.
   if losses > 0 and #jobs > 0 then return 'later' end
   -- A call of `on_failure` alone is no attempt.
-  if record.started_at and record.started_at ~= '' and not record.wm_abandoned then attempt = attempt + 1 end
+  if record.started_at and record.started_at ~= '' and not record.is_abandoned then attempt = attempt + 1 end
   local row = row_of(id, key, record, attempt, queue, problem)
   if record.ttl then redis.call('PERSIST', key) end
   -- A plain RQ client has requeued it after it was cancelled: drop the mark.

@@ -20,10 +20,11 @@ for i = #ARGV - 2, 4, -3 do
   if redis.call('ZREM', prefix .. ':wm:leases', member) == 1 then
     redis.call('ZREM', prefix .. ':wip:' .. queue, member)
     local fields = redis.call('HMGET', key, 'data', 'wm_attempts', 'worker_name', 'wm_cancel', 'status',
-      'rate_limit_key', 'origin', 'wm_lease', 'wm_abandoned')
+      'rate_limit_key', 'origin', 'wm_lease', 'wm_abandoned', 'enqueued_at')
+    local is_abandoned = fields[9] and fields[9] == fields[10]
     drop_execution(id, token, fields[3])
     if fields[1] and fields[8] == token then
-      if fields[9] then
+      if is_abandoned then
         -- It was not counted as an attempt.
       elseif fields[2] then
         redis.call('HINCRBY', key, 'wm_attempts', -1)
@@ -38,6 +39,8 @@ for i = #ARGV - 2, 4, -3 do
         give_back_place(id, fields[6], now, iso)
       else
         queue_job(id, key, queue, true, iso)
+        -- The time at which it was queued has changed (_losses.lua).
+        if is_abandoned then redis.call('HSET', key, 'wm_abandoned', iso) end
       end
       released = released + 1
     end

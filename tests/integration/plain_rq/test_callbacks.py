@@ -14,10 +14,11 @@ from rq import Callback, Queue, Retry
 from rq.job import Job, JobStatus
 from rq.registry import StartedJobRegistry
 
-from jobqueue.lifecycle.claim import claim
+from jobqueue.lifecycle.claim import claim, release
 from jobqueue.lifecycle.control import cancel, requeue
+from jobqueue.lifecycle.finish import Failed, finish
 from jobqueue.lifecycle.leases import MAX_LOSSES, reap
-from jobqueue.model import DAY_SECONDS, LEASE_SECONDS
+from jobqueue.model import DAY_SECONDS, LEASE_SECONDS, FailureReason
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from tests.integration.plain_rq import job_functions as functions
@@ -167,6 +168,24 @@ async def test_a_job_that_is_lost_while_its_on_failure_is_called_ends(queue: Que
     assert claimed.is_abandoned
     assert [each.outcome for each in await reap(shards.all[0], now=now + LEASE_SECONDS + 1)] == ["failed"]
     assert job.is_failed
+
+
+async def test_a_job_that_was_lost_too_often_runs_again_if_rq_requeues_it(queue: Queue, shards: Shards) -> None:
+    (shard,) = shards.all
+    job = queue.enqueue(functions.add, 1, 1, on_failure=FAILURE)
+    await lose_too_often(shard)
+    (claimed,) = await claim(shard, "w1", ("default",), 1)
+    assert await release(shard, [claimed]) == 1
+    (claimed,) = await claim(shard, "w1", ("default",), 1)
+    assert (claimed.is_abandoned, claimed.attempt) == (True, MAX_LOSSES)
+    await finish(shard, "w1", [Failed(claimed, "add", 0.0, FailureReason.WORKER_LOST, "", final=True)])
+
+    job.requeue()
+    (claimed,) = await claim(shard, "w1", ("default",), 1)
+    assert not claimed.is_abandoned
+    assert [each.outcome for each in await reap(shard, now=time.time() + LEASE_SECONDS + 1)] == ["queued"]
+    (claimed,) = await claim(shard, "w1", ("default",), 1)
+    assert claimed.is_abandoned, "it was lost too often again"
 
 
 @pytest.mark.usefixtures("maintenance")
