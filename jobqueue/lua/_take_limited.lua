@@ -18,9 +18,9 @@ local function read_limit(limit, now)
       redis.call('ZADD', prefix .. ':wm:limits', now, limit.key)
     end
   end
-  local concurrency, starts = number(fields[1], -1, 0, 1e9), number(fields[2], -1, 0, 1e9)
+  local starts = number(fields[2], 0, 0, 1e9)
   local found = {
-    key = limit.key, fixed = fields[7], concurrency = fields[1] and math.max(concurrency, 0),
+    key = limit.key, fixed = fields[7], concurrency = fields[1] and math.floor(number(fields[1], 0, 0, 1e9)),
     parked_until = number(fields[6], 0, 0, 2^40), holders = {}, held = 0,
   }
   if fields[2] then

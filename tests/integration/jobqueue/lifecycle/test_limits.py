@@ -13,6 +13,7 @@ from jobqueue.lifecycle.limits import delete_limit, list_limits, park_limit, rea
 from jobqueue.maintenance.periodic import enqueue_due
 from jobqueue.maintenance.rq_wakeups import wake_workers
 from jobqueue.model import DAY_SECONDS, Limit
+from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
 from tests.integration.jobqueue.queue_helpers import (
     LEASE_EXPIRED,
@@ -230,7 +231,10 @@ async def test_places_of_jobs_that_end_in_one_call_go_to_as_many_lanes(shard: Sh
 
 @pytest.mark.parametrize(
     "spoiled",
-    ["x", "5", "[5]", "[{}]", '[{"key": {}}]', '[{"key": "k", "concurrency": {}}]', '[{"key": "k", "starts": "x"}]'],
+    [
+        *("x", "5", "[5]", "[{}]", '[{"key": {}}]', '[{"key": "k", "concurrency": {}}]'),
+        *('[{"key": "k", "starts": "x"}]', '[{"key": "k", "concurrency": 2.5}]'),
+    ],
 )
 async def test_a_spoiled_record_keeps_no_other_job_of_its_queue_from_running(shard: Shard, spoiled: str) -> None:
     await enqueue_jobs(shard, "a", "b", "c", fair_key="f")
@@ -251,6 +255,16 @@ async def test_a_parked_limit_lets_no_job_begin_for_a_while(shard: Shard) -> Non
     assert not await park_limit(shard, second._replace(token="another"), "k", 600, now=NOW)
     assert await claimed(shard, now=NOW + 59) == []
     assert await claimed(shard, now=NOW + 60.1) == ["c"]
+
+
+async def test_a_canceled_job_that_waits_for_others_again_is_not_taken_from_its_lane(shard: Shard) -> None:
+    """As the `finally` job of a workflow that is retried."""
+    await enqueue_jobs(shard, "a", "b", limits=ONE_AT_A_TIME)
+    (job,) = await claim_jobs(shard)
+    await cancel(shard, ["b"], now=NOW)
+    assert await shard.run(script("wait_again"), "", "b", "ended", "another job") == 1
+    await finish(shard, "w1", [success_outcome(job)], now=NOW)
+    assert await claimed(shard) == []
 
 
 async def test_a_canceled_job_leaves_its_lane_and_returns_to_it(shard: Shard) -> None:
