@@ -97,4 +97,8 @@ def _raise_oom_score() -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2 or not sys.argv[1].startswith("{"):
+        from jobqueue.settings import exit_with_usage_error
+
+        exit_with_usage_error("an executor is started by a worker, which gives it its options: start that instead")
     main(sys.argv[1])

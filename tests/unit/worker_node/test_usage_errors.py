@@ -1,6 +1,8 @@
 """Wrong settings and arguments of a worker end it with one line that names them."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -50,3 +52,11 @@ def test_a_wrong_argument_is_one_line(arguments: list[str], message: str, capsys
     assert ended.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
+
+
+def test_an_executor_that_is_started_by_hand_says_who_starts_it_in_one_line() -> None:
+    command = [sys.executable, "-m", "worker_node.executor"]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("an executor is started by a worker")
