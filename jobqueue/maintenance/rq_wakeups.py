@@ -25,7 +25,8 @@ PAUSE_SECONDS = 0.05
 """Pause after each reply, because a queue that is not empty would reply again at once."""
 MAX_PAUSE_SECONDS = 0.5
 """The pause grows up to this while nobody takes the wake-up tokens: all workers are busy, or there are none. With many
-queues that are full, the managers would do little else."""
+queues that are full, the managers would do little else. If workers then empty the queue and wait, the next job of a
+plain RQ client waits for the rest of the pause."""
 
 MAX_CALL_QUEUES = 1000
 
