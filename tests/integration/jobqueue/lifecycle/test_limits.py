@@ -217,6 +217,20 @@ async def test_a_job_of_a_lane_that_must_come_alone_keeps_its_place_meanwhile(sh
     assert await claimed(shard) == [], "its place was not given to the next one"
 
 
+async def test_a_job_with_a_rate_that_is_put_back_counts_once_its_limit_gets_a_concurrency(shard: Shard) -> None:
+    rate = Limit("k", starts=1000, seconds=1.0, burst=1000)
+    await enqueue_jobs(shard, "lost", limits=(rate,))
+    await claim_jobs(shard)
+    await enqueue_jobs(shard, "first", limits=(Limit("other", concurrency=1),))
+    await reap(shard, now=LEASE_EXPIRED)
+    assert await claimed(shard, now=LEASE_EXPIRED) == ["first"]
+    assert await queued_ids(shard) == ["lost"], "it is claimed alone"
+    await save_limit(shard, Limit("k", concurrency=1), now=LEASE_EXPIRED)
+    await enqueue_jobs(shard, "next", limits=(rate,))
+    assert await claimed(shard, now=LEASE_EXPIRED) == ["lost"]
+    assert await claimed(shard, now=LEASE_EXPIRED) == []
+
+
 async def test_places_of_jobs_that_end_in_one_call_go_to_as_many_lanes(shard: Shard) -> None:
     limit = Limit("k", concurrency=3)
     await enqueue_jobs(shard, "a", "b", "c", limits=(limit,))
