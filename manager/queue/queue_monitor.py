@@ -17,6 +17,7 @@ from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from jobqueue.workers.queue_service import WorkersOfQueues, pause_queue, read_workers_of_queues, resume_queue
 from manager.queue.circuit_breaker import ShardBreaker
+from scaler.state.leader_election import read_leadership
 
 CHECK_SECONDS = 1.0
 
@@ -226,14 +227,8 @@ class QueueMonitor:
         shard = self._shards.all[0]
         try:
             with self._breaker.guard(shard):
-                until, (seconds, _) = await shard.execute(
-                    ("HGET", keys.scaler(shard.prefix, "leader"), "until"), ("TIME",), tolerate_wrong_types=True
-                )
+                return await read_leadership(shard) is not None
         except ShardUnavailable:
-            return False
-        try:
-            return until is not None and float(until) > int(seconds)
-        except ValueError:
             return False
 
     def _tell(self, seen: _Seen) -> None:
