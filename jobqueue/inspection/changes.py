@@ -88,6 +88,17 @@ async def wait_for_changes(shard: Shard, after: str, limit: int, seconds: float)
     return _changes(reply[0][1]) if reply else []
 
 
+async def last_change_id(shard: Shard) -> str:
+    """Return the id of the last change that is kept; `NO_CHANGE` if there is none.
+
+    Raises:
+        ShardUnavailable: the master is unavailable.
+    """
+    command = ("XREVRANGE", keys.changes(shard.prefix), "+", "-", "COUNT", 1)
+    (reply,) = await shard.execute(command, tolerate_wrong_types=True)
+    return text_of(reply[0][0]) if reply else NO_CHANGE
+
+
 async def read_changes(shard: Shard, first: str, limit: int) -> list[Change]:
     """Return up to `limit` changes that are kept, from the entry with the id `first` on.
 

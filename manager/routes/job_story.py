@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any
 
-from jobqueue.inspection.changes import Change
+from jobqueue.inspection.changes import NO_CHANGE, Change, change_order, last_change_id
 from jobqueue.inspection.job_states import read_states
 from jobqueue.lifecycle.notes import read_log, told_progress
 from jobqueue.model import is_over
@@ -31,6 +31,8 @@ class JobStory:
         self.has_ended = False
         self._queue = queue
         self._after = after
+        # Where the changes ended when the job's record was read last.
+        self._read_to = change_order(NO_CHANGE)
         self._told: dict[str, Any] = {}
 
     async def tell(self, watch: JobWatch) -> AsyncIterator[bytes]:
@@ -40,7 +42,10 @@ class JobStory:
             ShardUnavailable: some of it could not be read: have the record read again.
         """
         must_look, watch.must_look = watch.must_look, False
-        changes = watch.take()
+        taken = watch.take()
+        changes = [change for change in taken if change_order(change.id) > self._read_to]
+        # Others tell of what was before the record: that is read again, in case their order is not that of time.
+        must_look = must_look or len(changes) < len(taken)
         if must_look:
             changes.append(await self._read())
         for piece in self._events_of(changes):
@@ -55,6 +60,7 @@ class JobStory:
             yield self._end(self._told["status"]["status"])
 
     async def _read(self) -> Change:
+        self._read_to = change_order(await last_change_id(self.shard))
         (state,) = await read_states(self.shard, [self.job_id])
         if state.queue is None:
             return Change("", self.job_id, "deleted", self._queue)
