@@ -157,7 +157,8 @@ class Dashboard:
     def _live_page(self, name: str) -> Handler:
         async def show(request: Request) -> Response:
             query = _PAGE_QUERY.parse(request.scope["query_string"])
-            caller, sample = caller_of(request.scope), await self._sampler.current()
+            caller = caller_of(request.scope)
+            sample = await self._sampler.current(changed=query["done"] is not None)
             values = self._live_pages.values(name, sample, caller)
             notice = notice_of(query["done"], query["n"])
             return self._pages.page(f"{name}.html", caller, here=request.scope["path"], notice=notice, **values)
@@ -166,7 +167,7 @@ class Dashboard:
 
     async def _show_queues(self, request: Request) -> Response:
         query = _QUEUES_QUERY.parse(request.scope["query_string"])
-        caller, sample = caller_of(request.scope), await self._sampler.current()
+        caller, sample = caller_of(request.scope), await self._sampler.current(changed=query["done"] is not None)
         notice = notice_of(query["done"], query["n"])
         page = queues_page(sample, caller, query["name"] or "")
         return self._pages.page("queues.html", caller, here=QUEUES, notice=notice, page=page)
@@ -181,7 +182,6 @@ class Dashboard:
         async def act(request: Request) -> Response:
             await read_form(request)
             await change(request)
-            await self._sampler.current(changed=True)
             return go_to(page, done)
 
         return act

@@ -50,6 +50,8 @@ class DocumentPages:
 
     async def scaler(self, request: Request) -> Response:
         """Show the scaler."""
+        if PLAIN_QUERY.parse(request.scope["query_string"])["done"] is not None:
+            await self._sampler.current(changed=True)
         last = self._sampler.last_of_many()
         if last is not None and last.scaler is not None:
             found, sample = self._api.scaler.document(last.scaler), last
@@ -81,7 +83,6 @@ class DocumentPages:
             if name in form:
                 limits[name] = _number(name, form[name].strip(), kind)
         await ask(self._api.scaler.limit, request, body=limits)
-        await self._sampler.current(changed=True)
         return go_to(SCALER, "limits-set")
 
     async def schedules(self, request: Request) -> Response:
@@ -198,7 +199,6 @@ class DocumentPages:
     ) -> Response:
         await read_form(request)
         await ask(change, request, body=body)
-        await self._sampler.current(changed=True)
         return go_to(page, done)
 
 

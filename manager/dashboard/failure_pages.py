@@ -37,7 +37,8 @@ class FailurePages:
         query = QUERY.parse(request.scope["query_string"])
         caller, queue = caller_of(request.scope), query["queue"] or None
         page, sample = await asyncio.gather(
-            self._read(request, queue, query["cursor"] or None), self._sampler.current()
+            self._read(request, queue, query["cursor"] or None),
+            self._sampler.current(changed=query["done"] is not None),
         )
         counts = sample.counts.only(caller.sees) if caller.is_bound else sample.counts
         of_queue = counts.total if queue is None else counts.queues.get(queue)

@@ -141,7 +141,7 @@ class JobPages:
             self._reader.newest(
                 *(caller, status), queue=queue, cursor=query["cursor"] or None, matches=matches if searches else None
             ),
-            self._sampler.current(),
+            self._sampler.current(changed=query["done"] is not None),
         )
         counts = sample.counts.only(caller.sees) if caller.is_bound else sample.counts
         total = counts.total if queue is None else counts.queues.get(queue)

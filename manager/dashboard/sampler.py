@@ -113,7 +113,7 @@ class Sampler:
         """Return a sample that is taken from now on, for all who ask meanwhile; of a large system, the last one.
 
         Args:
-            changed: somebody has changed something, maybe of the scaler: it is to be seen.
+            changed: somebody has just changed something, maybe of the scaler, and at any manager: it must be seen.
         """
         if changed:
             self._scaler_read_at = 0.0
@@ -123,10 +123,13 @@ class Sampler:
         return await self.after(self._number)
 
     def last_of_many(self) -> Sample | None:
-        """Return the last sample of a large system, which is so old at most as the next one is away; else None."""
+        """Return the last sample of a large system; None if the system is small, or the sample old or a failed one.
+
+        It is at most `MAX_SAMPLE_SECONDS` old; what it has of the scaler, `RARELY_SECONDS` more.
+        """
         last = self._sample
         is_large = len(last.counts.queues) + len(last.workers) >= MANY
-        if not is_large or not self._is_running or last.number != self._number:
+        if not is_large or not self._is_running or last.number != self._number or last.error is not None:
             return None
         self._looked_at = time.monotonic()
         return last

@@ -33,7 +33,7 @@ _FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What has just been read: of a large system, that takes tens of milliseconds.
+    """What was read a few seconds ago at most: of a large system, reading it takes tens of milliseconds.
 
     Attributes:
         scaler: None if it could not be read.

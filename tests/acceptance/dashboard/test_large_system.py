@@ -42,6 +42,20 @@ def test_a_job_and_the_scaler_are_shown_without_reading_all_workers_again(
     assert busy[heading.index("Cost so far")] == "0.06"  # after ten minutes
 
 
+def test_a_page_that_says_what_was_done_shows_it_though_another_manager_has_done_it(
+    api: httpx.Client, start: Start, server: ValkeyServer
+) -> None:
+    asyncio.run(_launch(server.url))
+    submit(api, queue="a")
+    with start().client() as client:
+        visitor = Visitor(client)
+        assert f"Workers {MANY}" in visitor.open("/").text
+        api.post("/queues/a/pause").raise_for_status()
+        assert visitor.open("/dashboard/queues?done=paused").row("a")[1].startswith("paused")
+        api.post("/scaler/pause").raise_for_status()
+        assert "State paused" in visitor.open("/dashboard/scaler?done=scaler-paused").text
+
+
 def _records_read(server: ValkeyServer) -> int:
     return int(server.command("INFO", "commandstats").get("cmdstat_hgetall", {"calls": 0})["calls"])
 

@@ -30,7 +30,11 @@ class Counted(Sampler):
         )
         self.counts = ShardCounts({f"q{number}": QueueCounts() for number in range(queues)})
 
+        self.is_away = False
+
     async def _read(self, number: int, now: float) -> Sample:
+        if self.is_away:
+            raise ShardUnavailable("no shard answers")
         return Sample(number, now, now, self.counts)
 
 
@@ -62,6 +66,15 @@ async def test_the_first_look_after_a_while_is_at_a_new_sample(large: Counted) -
     first = await large.current()
     await large.stop()
     assert (await large.current()).number > first.number
+
+
+async def test_what_was_read_before_an_outage_is_shown_only_with_the_reason(large: Counted) -> None:
+    await large.current()
+    assert large.last_of_many() is not None
+    large.is_away = True
+    sample = await large.current(changed=True)
+    assert (len(sample.counts.queues), sample.error) == (MANY, "no shard answers")
+    assert large.last_of_many() is None
 
 
 class TwoShards:
