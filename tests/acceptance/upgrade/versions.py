@@ -49,10 +49,6 @@ class Version:
         lines = text.decode().replace(CLUSTER_PREFIX, PLAIN_PREFIX).splitlines()
         return [line for line in lines if not line.startswith("user default")]
 
-    def has(self, path: str) -> bool:
-        """Return whether the version has this file."""
-        return (self.tree / path).exists()
-
     def environment(self, settings: Mapping[str, str]) -> dict[str, str]:
         """Return this process's environment, with these settings of ours alone."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("WORKMANAGER_")}
