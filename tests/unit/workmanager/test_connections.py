@@ -10,7 +10,7 @@ import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -285,9 +285,10 @@ def _manager(serve: Callable[[socket.socket], None]) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def accept() -> None:
-            for _ in range(2):
-                connection, _ = server.accept()
-                threading.Thread(target=serve_one, args=(connection,), daemon=True).start()
+            with suppress(OSError):  # The test is over.
+                for _ in range(2):
+                    connection, _ = server.accept()
+                    threading.Thread(target=serve_one, args=(connection,), daemon=True).start()
 
         def serve_one(connection: socket.socket) -> None:
             with connection:
