@@ -230,7 +230,8 @@ def decide(observation: Observation, limits: Limits) -> Decision:
     waiting = max(0, queued - observation.free_slots)
     wanted, why = _workers_for_batch(observation, limits)
     if waiting:
-        wanted, why = _workers_to_launch(observation, limits, min(headroom, waiting))
+        for_waiting = _workers_to_launch(observation, limits, min(headroom, waiting))
+        wanted, why = max(for_waiting, (wanted, why), key=lambda launches: launches[0])
     minimum = limits.min_workers_required(observation.now)
     if serving + wanted < minimum:
         wanted, why = minimum - serving, f"the minimum is {minimum}"

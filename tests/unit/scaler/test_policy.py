@@ -129,6 +129,9 @@ SITUATIONS = {
         replace(CLOUD, slots_per_worker=4),
         launch=1,
     ),
+    "a batch while another job waits": Situation(
+        observed(queued=1, running_ages=(10.0,), learned=replace(LONG_JOBS, batch=BATCH)), launch=3
+    ),
     "a batch while workers run more jobs than new ones could": Situation(
         observed(running_ages=(5000.0,) * 8, learned=BATCH_DUE, busy=2), launch=3
     ),
