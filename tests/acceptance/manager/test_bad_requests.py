@@ -33,9 +33,10 @@ NO_NUMBER, NO_TIME, TOO_LATE = map(cursor, ('[NaN,""]', '["dead",NaN,""]', f'["d
 
 # Keys that maintenance changes all the time are left out.
 DIGEST = """
+local by_itself = {['rq:wm:master'] = true, ['rq:wm:heard'] = true, ['rq:wm:reporter'] = true}
 local found = {}
 for _, key in ipairs(redis.call('KEYS', '*')) do
-  if key ~= 'rq:wm:master' and key ~= 'rq:wm:heard' and not string.find(key, '^rq:scheduler%-lock:') then
+  if not by_itself[key] and not string.find(key, '^rq:scheduler%-lock:') then
     found[#found + 1] = key .. ' ' .. redis.sha1hex(redis.call('DUMP', key))
   end
 end
@@ -45,7 +46,7 @@ return found
 
 
 def content(server: ValkeyServer) -> list[str]:
-    """Return every key that a request can change, with a digest of its value."""
+    """Return every key, with a digest of its value; none of those that a manager writes without a request."""
     keys: list[str] = server.command("EVAL", DIGEST, 0)
     return keys
 
