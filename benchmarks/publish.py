@@ -18,7 +18,7 @@ _README = _HERE / "README.md"
 _BEGIN, _END = "<!-- results: written by `python -m benchmarks.publish` -->\n", "<!-- end of results -->\n"
 ORDER = (
     *("worker_noop", "http_enqueue", "http_pull", "http_batch", "latency", "enqueue_under_drain", "backlog"),
-    *("memory", "cpu_slots", "idle_worker", "cluster_cpu", "idle_fleet", "scaler_tick"),
+    *("memory", "cpu_slots", "isolation", "features", "idle_worker", "cluster_cpu", "idle_fleet", "scaler_tick"),
 )
 """All benchmarks, in the order of the aims."""
 
