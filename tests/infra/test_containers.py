@@ -21,6 +21,7 @@ from processes.settings_file import NAMES, SECRETS
 from tests.waiting import until
 from workmanager.local.ports import free_port
 from workmanager.local.valkey import server_binary
+from workmanager.store_settings import REDIS_SETTINGS
 
 ROOT = Path(__file__).parents[2]
 CONTAINERS = ROOT / "infra" / "containers"
@@ -51,6 +52,11 @@ def test_programs_get_settings_that_they_know(compose: Any) -> None:
     for service in programs:
         assert service["environment"].keys() <= known
         assert service["command"][0] in ("manager", "worker")
+
+
+def test_the_redis_server_has_the_settings_of_those_that_we_start(compose: Any) -> None:
+    options = dict(option.removeprefix("--").split() for option in compose["services"]["valkey"]["command"][1:])
+    assert options.items() <= REDIS_SETTINGS.items()
 
 
 def test_each_service_finds_the_others(compose: Any) -> None:
