@@ -22,10 +22,10 @@ from jobqueue.servers.connection_pool import (
     PinnedConnection,
     RedisCommand,
     ServerPool,
-    ServerUnreachable,
     parse_info,
 )
 from jobqueue.servers.quorum import VIEW_COMMANDS, last_contact_with_majority
+from jobqueue.servers.unreachable import ServerUnreachable
 from jobqueue.servers.unreplicated_master import ReplicationState, trust_delay_seconds
 
 WAIT_TIMEOUT_SECONDS = 2.0

@@ -18,9 +18,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from jobqueue.errors import JobQueueError
 from jobqueue.servers.connection import describe, drop, read_reply, shake_hands
 from jobqueue.servers.round_trips import RoundTrips
+from jobqueue.servers.unreachable import DatabaseRefused, ServerRefused, ServerUnreachable
 from jobqueue.servers.unreplicated_master import ReplicationState, UnreplicatedMaster
 from jobqueue.stored_values import sent_name
 
@@ -40,26 +40,6 @@ class ConnectionFactory(Protocol):
     """Makes a connection to one address, with the user, password and TLS settings of the deployment."""
 
     def __call__(self, *, host: str, port: int) -> Connection: ...
-
-
-class ServerUnreachable(JobQueueError):
-    """A server did not reply.
-
-    Attributes:
-        sent: whether the commands had been written, so that they may have run.
-    """
-
-    def __init__(self, message: str, *, sent: bool) -> None:
-        super().__init__(message)
-        self.sent = sent
-
-
-class DatabaseRefused(ServerUnreachable):
-    """A server does not let the connection use the URL's database, or set what else the URL asks for."""
-
-
-class ServerRefused(ServerUnreachable):
-    """A server is not what it must be, such as a member of the cluster: nothing is read from it or written to it."""
 
 
 class ServerPool:

@@ -13,7 +13,8 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from jobqueue.servers.connection_pool import ServerPool, ServerUnreachable
+from jobqueue.servers.connection_pool import ServerPool
+from jobqueue.servers.unreachable import ServerUnreachable
 
 VIEW_TIMEOUT_SECONDS = 0.5
 

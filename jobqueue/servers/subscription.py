@@ -9,7 +9,8 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from jobqueue.servers.connection import describe, drop
-from jobqueue.servers.connection_pool import ServerPool, ServerUnreachable
+from jobqueue.servers.connection_pool import ServerPool
+from jobqueue.servers.unreachable import ServerUnreachable
 
 PING_SECONDS = 5.0
 """A server that has sent nothing for so long is asked for a sign of life, which it must give within the same time."""

@@ -18,13 +18,9 @@ from jobqueue.servers.cluster_map import (
     least_outdated,
     parse_map,
 )
-from jobqueue.servers.connection_pool import (
-    DatabaseRefused,
-    ServerPool,
-    ServerRefused,
-    ServerUnreachable,
-)
+from jobqueue.servers.connection_pool import ServerPool
 from jobqueue.servers.round_trips import RoundTrips
+from jobqueue.servers.unreachable import DatabaseRefused, ServerRefused, ServerUnreachable
 from jobqueue.servers.url import parse_redis_url
 
 MAP_TIMEOUT_SECONDS = 1.0

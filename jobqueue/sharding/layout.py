@@ -12,8 +12,9 @@ from jobqueue import keys
 from jobqueue.errors import LayoutMismatch, ShardUnavailable
 from jobqueue.servers.adaptive_wait import NotReplicated, execute_replicated
 from jobqueue.servers.cluster_map import HASH_SLOTS
-from jobqueue.servers.connection_pool import RedisCommand, ServerPool, ServerUnreachable
+from jobqueue.servers.connection_pool import RedisCommand, ServerPool
 from jobqueue.servers.topology import Topology
+from jobqueue.servers.unreachable import ServerUnreachable
 
 RECORD_FORMAT = 1
 """The record format that this program writes. Programs one format apart run together, so that upgrades can roll."""

@@ -27,9 +27,10 @@ from jobqueue import keys
 from jobqueue.backoff import jittered_seconds
 from jobqueue.errors import NotPermitted, QueueFull, ShardUnavailable, UnexpectedContent
 from jobqueue.servers.adaptive_wait import NotReplicated, execute_replicated
-from jobqueue.servers.connection_pool import REPLY_TIMEOUT_SECONDS, RedisCommand, ServerPool, ServerUnreachable
+from jobqueue.servers.connection_pool import REPLY_TIMEOUT_SECONDS, RedisCommand, ServerPool
 from jobqueue.servers.subscription import Message, subscription
 from jobqueue.servers.topology import Topology
+from jobqueue.servers.unreachable import ServerUnreachable
 from jobqueue.sharding.script_calls import cannot_call, lacks_function
 from jobqueue.sharding.scripts import Script
 from jobqueue.sharding.slot_move import SlotMove

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from redis.exceptions import RedisError
 
 from jobqueue.backoff import Outage
-from jobqueue.servers.connection_pool import ServerPool, ServerUnreachable, parse_info
+from jobqueue.servers.connection_pool import ServerPool, parse_info
 from jobqueue.servers.topology import Topology
+from jobqueue.servers.unreachable import ServerUnreachable
 from manager.append_only.file_state import SECTIONS, AppendOnlyState
 from manager.append_only.watched_files import WatchedFiles
 

@@ -18,8 +18,9 @@ from redis.exceptions import RedisError
 from jobqueue.acl import MANAGER_SCRIPTS, WORKER_SCRIPTS
 from jobqueue.backoff import Outage
 from jobqueue.errors import ShardUnavailable
-from jobqueue.servers.connection_pool import RedisCommand, ServerPool, ServerUnreachable
+from jobqueue.servers.connection_pool import RedisCommand, ServerPool
 from jobqueue.servers.topology import Topology
+from jobqueue.servers.unreachable import ServerUnreachable
 from jobqueue.sharding.scripts import FUNCTION_PREFIX, Script, script
 
 LOAD_SECONDS = 1.0

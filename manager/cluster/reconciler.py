@@ -10,7 +10,8 @@ from dataclasses import replace
 from redis.exceptions import RedisError
 
 from jobqueue.backoff import Outage
-from jobqueue.servers.connection_pool import ConnectionFactory, ServerPool, ServerUnreachable
+from jobqueue.servers.connection_pool import ConnectionFactory, ServerPool
+from jobqueue.servers.unreachable import ServerUnreachable
 from manager.append_only.watched_files import WatchedFiles
 from manager.cluster.cluster_view import located_owner
 from manager.cluster.health import ClusterState, assess

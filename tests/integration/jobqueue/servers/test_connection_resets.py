@@ -10,7 +10,8 @@ import pytest
 import uvloop
 from redis.asyncio.connection import Connection
 
-from jobqueue.servers.connection_pool import ServerPool, ServerUnreachable
+from jobqueue.servers.connection_pool import ServerPool
+from jobqueue.servers.unreachable import ServerUnreachable
 from tests.waiting import until_async
 
 LOOPS = pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])

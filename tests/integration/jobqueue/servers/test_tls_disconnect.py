@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from jobqueue.servers.connection_pool import ServerPool, ServerUnreachable
+from jobqueue.servers.connection_pool import ServerPool
+from jobqueue.servers.unreachable import ServerUnreachable
 from jobqueue.servers.url import parse_redis_url
 from tests.tls_redis import make_certificates
 

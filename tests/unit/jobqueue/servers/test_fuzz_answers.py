@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from jobqueue.errors import ShardUnavailable
 from jobqueue.servers.cluster_map import ClusterMap, parse_map
-from jobqueue.servers.connection_pool import ServerPool, ServerUnreachable
+from jobqueue.servers.connection_pool import ServerPool
 from jobqueue.servers.quorum import MasterView
+from jobqueue.servers.unreachable import ServerUnreachable
 from jobqueue.stored_values import name_of, sent_name, shown_name
 from tests.fuzzing import fuzz_settings
 

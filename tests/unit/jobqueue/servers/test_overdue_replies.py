@@ -10,8 +10,8 @@ from hiredis import Reader
 
 from jobqueue.errors import ShardUnavailable
 from jobqueue.servers import connection_pool
-from jobqueue.servers.connection_pool import ServerUnreachable
 from jobqueue.servers.topology import Topology
+from jobqueue.servers.unreachable import ServerUnreachable
 from jobqueue.sharding.layout import RECORD_FORMAT, Layout
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
