@@ -148,7 +148,7 @@ class Estimators:
         """
         service, demand = ServiceTimes.load(state["service"]), Demand.load(state["demand"])
         boot_seconds, boots = float(state["boot_seconds"]), int(state["boots"])
-        rhythms = Rhythms.load(state.get("rhythms", {}), boot_seconds)
+        rhythms = Rhythms.load(state["rhythms"], boot_seconds) if "rhythms" in state else Rhythms()
         if self._target_seconds is not None:
             self._limits = replace(self._limits, wait_weight=float(state["weight"]))
         self._rhythms = rhythms

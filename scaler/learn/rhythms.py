@@ -77,8 +77,9 @@ class Rhythms:
         )
 
     def dump(self) -> dict[str, Any]:
-        """Return the batches by function for JSON."""
-        return {function: rhythm.dump() for function, rhythm in self._rhythms.items()}
+        """Return the batches by function, and when other jobs have needed how many workers, for JSON."""
+        needed = [(size, at) for size, at in zip(FLEET_SIZES, self._others_at, strict=True) if at > -math.inf]
+        return {"functions": {function: rhythm.dump() for function, rhythm in self._rhythms.items()}, "others": needed}
 
     @classmethod
     def load(cls, state: Mapping[str, Any], boot_seconds: float) -> "Rhythms":
@@ -88,8 +89,10 @@ class Rhythms:
             KeyError, ValueError, TypeError: `dump` did not write it.
         """
         rhythms = cls()
-        for function, rhythm in state.items():
+        for function, rhythm in state["functions"].items():
             rhythms._rhythms[str(function)] = Rhythm.load(rhythm, boot_seconds)
+        for size, at in state["others"]:
+            rhythms._others_at[size_index(int(size))] = float(at)
         return rhythms
 
     def _of(self, function: str) -> Rhythm:

@@ -162,11 +162,21 @@ def test_a_restored_rhythm_is_the_same() -> None:
     assert (restored.in_seconds, restored.jobs) == (batch.in_seconds, batch.jobs)
 
 
+def test_the_next_leader_knows_what_other_jobs_have_needed() -> None:
+    """It keeps those workers between two batches, too."""
+    rhythms = _observed("cron")
+    _observe(rhythms, 3100.0, {"other": 3}, ended={"cron": 30})
+    again = Rhythms.load(json.loads(json.dumps(rhythms.dump())), BOOT_SECONDS)
+    batch = _expected(again, 3510.0)
+    assert batch is not None
+    assert batch.other_workers == 3
+
+
 def test_memory_and_time_are_bounded() -> None:
     rhythms = Rhythms()
     for second in range(3):
         _observe(rhythms, float(second), {f"f{number}": 20 * second for number in range(500)})
-    assert len(rhythms.dump()) == MAX_FUNCTIONS
+    assert len(rhythms.dump()["functions"]) == MAX_FUNCTIONS
     seconds = []
     for second in range(3, 8):
         started_at = time.process_time()
