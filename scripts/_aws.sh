@@ -25,8 +25,9 @@ check_caller() {
     region="${region:-${AWS_REGION:-${AWS_DEFAULT_REGION:-$(aws configure get region || true)}}}"
     [ -n "$region" ] || fail "no region is set; give --region, or set AWS_REGION"
     case "$region" in
-    # Other names of services (amazonaws.com.cn), a licence for port 443, and no access to PyPI from some networks.
-    cn-* | *-iso*) fail "--region $region: workmanager runs in the partitions aws and aws-us-gov only" ;;
+    # Other names of services (amazonaws.com.cn, amazonaws.eu), a licence for port 443, and no access to PyPI from some
+    # networks.
+    cn-* | *-iso* | eusc-*) fail "--region $region: workmanager runs in the partitions aws and aws-us-gov only" ;;
     esac
     export AWS_DEFAULT_REGION="$region" AWS_REGION="$region" AWS_PAGER=''
     local refusal hint=''

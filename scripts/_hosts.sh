@@ -22,6 +22,7 @@ choose_hosts() {
         fail "all hosts must have the same architecture, but these do not: $(cut -f 1,2 "$private/types" | paste -sd ' ' -)"
     fi
     describe_types "$types,$manager,$witness"
+    check_disks "$manager"
     check_quotas "$types"
     changes+=("WorkerInstanceTypes=$types" "WorkerSlots=$cores" "Bucket=$bucket")
     changes+=("ManagerInstanceType=$manager" "WitnessInstanceType=$witness")
@@ -38,12 +39,20 @@ choose_hosts() {
     check_network
 }
 
-# describe_types TYPE,...: writes a line for each to the file `types`: name, architecture, cores
+# check_disks TYPE: a host finds its disk by the name that it has on types of the Nitro system:
+# https://docs.aws.amazon.com/ebs/latest/userguide/nvme-ebs-volumes.html
+check_disks() {
+    if [ -z "${redis_url:-$(parameter RedisUrl)}" ] && grep -q "^$1"$'\t.*\txen$' "$private/types"; then
+        fail "--manager-type $1: give a type of the Nitro system, such as m7g.large or m7i.large"
+    fi
+}
+
+# describe_types TYPE,...: writes a line for each to the file `types`: name, architecture, cores, hypervisor
 describe_types() {
     local wanted
     IFS=, read -ra wanted <<<"$1"
     aws ec2 describe-instance-types --instance-types "${wanted[@]}" --output text --query \
-        'InstanceTypes[].[InstanceType,ProcessorInfo.SupportedArchitectures[-1],VCpuInfo.DefaultVCpus]' \
+        'InstanceTypes[].[InstanceType,ProcessorInfo.SupportedArchitectures[-1],VCpuInfo.DefaultVCpus,Hypervisor]' \
         >"$private/types" 2>"$private/refusal" || fail "unknown instance type in $region: $(tail -1 "$private/refusal")"
 }
 

@@ -52,7 +52,7 @@ is_one_of() {
 
 check_values() {
     local type='[a-z0-9-]+\.[a-z0-9-]+' setting
-    check --region "$region" '[a-z]{2}(-[a-z]+)+-[0-9]' "the name of a region, such as us-east-1"
+    check --region "$region" '[a-z]{2,4}(-[a-z]+)+-[0-9]' "the name of a region, such as us-east-1"
     check --min-workers "$min_workers" '[0-9]{1,6}' "a number"
     check --max-workers "$max_workers" '[1-9][0-9]{0,5}' "a number from 1"
     check --on-demand-base "$on_demand_base" '[0-9]{1,6}' "a number"

@@ -93,10 +93,13 @@ lacks_cores() {
     fail "$4 $2 cores, and the quota $1 in $region has $3 free; $(request "$1" "$5")"
 }
 
-# quota_of QUOTA SERVICE: prints its value, or nothing if the caller may not ask for it
+# quota_of QUOTA SERVICE: prints its value, or nothing if the caller may not ask for it. Of some quotas that nobody has
+# raised, only the default is known:
+# https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_GetServiceQuota.html
 quota_of() {
     aws service-quotas get-service-quota --service-code "$2" --quota-code "$1" --query Quota.Value --output text 2>/dev/null ||
-        true
+        aws service-quotas get-aws-default-service-quota --service-code "$2" --quota-code "$1" --query Quota.Value \
+            --output text 2>/dev/null || true
 }
 
 # request QUOTA MORE [SERVICE]: how to ask AWS for so many more

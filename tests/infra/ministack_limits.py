@@ -259,5 +259,14 @@ def _unless_guarded(delete: Callable[..., Any]) -> Callable[..., Any]:
 
 
 async def _service_quotas(method: str, path: str, headers: Any, body: bytes, query: Any) -> Any:
+    """Quotas that nobody has raised can have a default only, `default/CODE`:
+    https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_GetServiceQuota.html
+    """
     code = json.loads(body)["QuotaCode"]
-    return json_response({"Quota": {"QuotaCode": code, "Value": float(_simulated(f"quota/{code}", "1000"))}})
+    default, is_default = _simulated(f"default/{code}", ""), "Default" in headers.get("x-amz-target", "")
+    if default and not is_default:
+        return error_response_json(
+            "NoSuchResourceException", "The request failed because the quota does not exist", 400
+        )
+    value = default or _simulated(f"quota/{code}", "1000")
+    return json_response({"Quota": {"QuotaCode": code, "Value": float(value)}})

@@ -31,9 +31,11 @@ TYPES = {
     **dict.fromkeys(("c7g.xlarge", "c6g.xlarge", "m7g.xlarge"), ("arm64", 4)),
     **dict.fromkeys(("m7g.large", "t4g.micro", "x2gd.large"), ("arm64", 2)),
     "m7g.medium": ("arm64", 1),
-    **dict.fromkeys(("m7i.large", "c7i.large", "t3.micro"), ("x86_64", 2)),
+    **dict.fromkeys(("m7i.large", "c7i.large", "t3.micro", "m4.large"), ("x86_64", 2)),
 }
 """Architecture and cores of the instance types."""
+XEN = {"m4.large"}
+"""Types of the former hypervisor: https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-nitro-instances.html"""
 ZONES = "abcd"
 SUFFIX_LENGTH = 13
 """Length of the suffix of a generated name."""
@@ -55,7 +57,8 @@ def describe_types(request: Mapping[str, Any]) -> Any:
     for name in wanted:
         architecture, cores = TYPES[name]
         items += (
-            f"<item><instanceType>{name}</instanceType><processorInfo><supportedArchitectures>"
+            f"<item><instanceType>{name}</instanceType><hypervisor>{'xen' if name in XEN else 'nitro'}</hypervisor>"
+            f"<processorInfo><supportedArchitectures>"
             f"<item>{architecture}</item></supportedArchitectures></processorInfo>"
             f"<vCpuInfo><defaultVCpus>{cores}</defaultVCpus></vCpuInfo></item>"
         )

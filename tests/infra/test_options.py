@@ -111,6 +111,10 @@ def test_what_aws_does_not_have_is_refused_before_anything_is_created(tmp_path: 
         (["--worker-types", "c7g.xlarge,c77.large"], "do not exist: [c77.large]"),
         (["--worker-types", "c7i.large,c7g.xlarge"], "all hosts must have the same architecture, but these do not: "),
         (["--worker-types", "c7i.large", "--manager-type", "m7g.large"], "all hosts must have the same architecture"),
+        (
+            ["--worker-types", "c7i.large", "--manager-type", "m4.large"],
+            "--manager-type m4.large: give a type of the Nitro",
+        ),
         (["--manager-type", "x2gd.large"], "us-west-2 has fewer than three zones with x2gd.large t4g.micro"),
         (["--certificate-arn", arn], f"--certificate-arn: us-west-2 has no certificate {arn}"),
         (["--subnets", f"{subnets[0]},{subnets[1]},subnet-00"], "--subnets: us-west-2 has no subnet-00"),

@@ -53,3 +53,29 @@ def test_with_an_existing_redis_there_is_no_witness_and_no_store(tmp_path: Path)
         manager = stack.user_data("ManagerATemplate")
         assert f"REDIS_URL='{url}'" in manager
         assert "STORES=''" in manager
+
+
+@pytest.mark.parametrize(
+    ("redis_port", "traces_port", "wanted"),
+    [
+        ("6379", "443", {"ManagerToGivenStore", "WorkerToGivenStore"}),
+        (
+            *("6379", "4318"),
+            {"ManagerToGivenStore", "WorkerToGivenStore", "ManagerToCollector", "WorkerToCollector"},
+        ),
+        ("4318", "4318", {"ManagerToGivenStore", "WorkerToGivenStore"}),
+        ("443", "80", {"ManagerToCollector"}),
+        ("80", "443", {"ManagerToGivenStore"}),
+    ],
+)
+def test_no_group_has_the_same_rule_twice(tmp_path: Path, redis_port: str, traces_port: str, wanted: set[str]) -> None:
+    """EC2 refuses it. Ports 443, and 80 for workers, are open in any case."""
+    given = {"RedisUrl": "redis://redis.example", "RedisPort": redis_port, "TracesPort": traces_port}
+    with deployed_stack(tmp_path, **given) as stack:
+        assert {name for name in stack.ids if name.endswith(("ToGivenStore", "ToCollector"))} == wanted
+        groups = boto3.client("ec2").describe_security_groups()["SecurityGroups"]
+        assert all(
+            len(ports) == len(set(ports))
+            for group in groups
+            for ports in [[rule.get("FromPort") for rule in group["IpPermissionsEgress"] if rule["IpRanges"]]]
+        )
