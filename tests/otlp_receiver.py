@@ -47,11 +47,19 @@ class Received:
 
 
 class OtlpReceiver:
-    """The server. `block` makes it take requests and never answer."""
+    """The server. `block` makes it take requests and never answer.
 
-    def __init__(self) -> None:
+    Args:
+        address: that it listens on.
+
+    Attributes:
+        senders: by service, the addresses that its spans came from.
+    """
+
+    def __init__(self, address: str = "127.0.0.1") -> None:
         self.spans: list[Received] = []
         self.paths: set[str] = set()
+        self.senders: dict[str, set[str]] = {}
         self.requests = 0
         self._unblocked = threading.Event()
         self._unblocked.set()
@@ -64,7 +72,8 @@ class OtlpReceiver:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 receiver.requests += 1
                 receiver._unblocked.wait()
-                receiver._take(self.path, gzip.decompress(body) if self.headers.get("Content-Encoding") else body)
+                whole = gzip.decompress(body) if self.headers.get("Content-Encoding") else body
+                receiver._take(self.path, whole, str(self.client_address[0]))
                 answer = ExportTraceServiceResponse().SerializeToString()
                 self.send_response(200)
                 self.send_header("Content-Type", "application/x-protobuf")
@@ -81,8 +90,8 @@ class OtlpReceiver:
             def handle_error(self, *_: object) -> None:
                 """Senders may break off."""
 
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._server = Server((address, 0), Handler)
+        self.url = f"http://{address}:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def block(self) -> None:
@@ -116,10 +125,11 @@ class OtlpReceiver:
         self._server.shutdown()
         self._server.server_close()
 
-    def _take(self, path: str, body: bytes) -> None:
+    def _take(self, path: str, body: bytes, sender: str) -> None:
         self.paths.add(path)
         for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
             service = _values(resource.resource.attributes).get("service.name", "")
+            self.senders.setdefault(service, set()).add(sender)
             for scope in resource.scope_spans:
                 self.spans += [_received(span, service) for span in scope.spans]
 

@@ -12,6 +12,7 @@ from tests.ec2.simulated_cloud import SimulatedCloud
 from workmanager.local.valkey import ValkeyServer
 
 StartSystem = Callable[..., Ec2System]
+IN_BUNDLE = ("QUEUES", "JOB_ENVIRONMENT", "TRACES")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -43,14 +44,18 @@ def redis_url(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def start_system(tmp_path: Path, cloud: SimulatedCloud, redis_url: str) -> Iterator[StartSystem]:
+def start_system(
+    tmp_path: Path, cloud: SimulatedCloud, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[StartSystem]:
     """Return a function that starts the system with a number of managers; check its invariants afterwards."""
     systems: list[Ec2System] = []
 
     def start_one(managers: int = 1, *, boot: str = "", **settings: str) -> Ec2System:
         # `setup.sh --set` puts the same settings into the bundle, for managers and workers.
-        in_bundle = {name: value for name, value in settings.items() if name in ("QUEUES", "JOB_ENVIRONMENT")}
+        in_bundle = {name: value for name, value in settings.items() if name in IN_BUNDLE or name.startswith("OTEL_")}
         text = boot or user_data(upload_bundle(cloud, **in_bundle), redis_url)
+        for name in (name for name in in_bundle if name.startswith("OTEL_")):
+            monkeypatch.setenv(name, settings.pop(name))
         template = cloud.create_template(text, IamInstanceProfile={"Name": create_role(cloud)})
         systems.append(Ec2System(tmp_path / "shared", cloud, redis_url, template, **settings))
         for _ in range(managers):

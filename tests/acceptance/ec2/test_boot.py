@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.ec2.conftest import StartSystem
-from tests.ec2.network import in_network_of
+from tests.ec2.network import CLOUD_ADDRESS, in_network_of
+from tests.otlp_receiver import OtlpReceiver
 from workmanager.client import Client
 
 MAX_BOOT_SECONDS = 30.0
@@ -38,11 +39,20 @@ def test_a_worker_runs_its_first_job_soon_after_boot_without_a_package_index(sta
 def test_workers_take_the_deployments_settings_and_jobs_find_no_secret(start_system: StartSystem) -> None:
     """Jobs of queues that are not served wait. They see the variables that are named, and no file with secrets.
 
-    They run as a user without rights, who cannot end the agent, and whom the metadata service does not hear.
+    They run as a user without rights, who cannot end the agent, and whom the metadata service does not hear. The spans
+    of their runs reach the collector from the instance.
     """
     queues = ("high", "low")
-    system = start_system(MAX_WORKERS="1", QUEUES=",".join(queues), JOB_ENVIRONMENT="INSTANCE_ID")
-    with Client(system.managers[0].url) as client:
+    collector = OtlpReceiver(CLOUD_ADDRESS)
+    system = start_system(
+        MAX_WORKERS="1",
+        QUEUES=",".join(queues),
+        JOB_ENVIRONMENT="INSTANCE_ID",
+        TRACES="linked",
+        OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
+        OTEL_BSP_SCHEDULE_DELAY="50",
+    )
+    with collector, Client(system.managers[0].url) as client:
         unserved = client.submit("noop", queue="other")
         jobs = [client.submit("noop", queue=queue) for queue in queues]
         for job in jobs:
@@ -56,3 +66,9 @@ def test_workers_take_the_deployments_settings_and_jobs_find_no_secret(start_sys
         assert [name for name in found if name.startswith("WORKMANAGER_") or name == "CLUSTER_NAME"] == []
         assert worker["queues"] == list(queues)
         assert client.job(unserved)["status"] == "queued"
+        (machine,) = system.cloud.machines.all().values()
+        for job in jobs:
+            (submission,), (run,) = collector.of_job(job, "send"), collector.of_job(job, "process")
+            assert run.links == (submission.place,)
+            assert collector.senders[submission.service] == {CLOUD_ADDRESS}
+            assert {f"ip-{each.replace('.', '-')}" for each in collector.senders[run.service]} == {machine.host_name}

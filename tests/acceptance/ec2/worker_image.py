@@ -6,6 +6,7 @@ import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from infra.tracing import variable_of
 from tests.ec2.simulated_cloud import SimulatedCloud
 
 ROOT = Path(__file__).parents[3]
@@ -18,7 +19,7 @@ def upload_bundle(cloud: SimulatedCloud, **settings: str) -> str:
     """Build the bundle without the Python packages that this machine has, upload it, and return its URL.
 
     Args:
-        settings: the workers' settings, WORKMANAGER_<NAME> by name.
+        settings: the workers' settings, as `setup.sh --set` takes them.
     """
     cloud.client("s3").create_bucket(Bucket=BUCKET)
     archive = _archive(settings)
@@ -61,7 +62,7 @@ def _archive(settings: Mapping[str, str]) -> bytes:
         archive.add(ROOT / "infra/host", "infra/host", filter=_without_caches)
         functions = JOBS.removesuffix(".py").replace("/", ".")
         all_settings = {"FUNCTIONS": functions, "LEASE_SECONDS": str(LEASE_SECONDS), **settings}
-        text = "".join(f"WORKMANAGER_{name}={value}\n" for name, value in all_settings.items()).encode()
+        text = "".join(f"{variable_of(name)}={value}\n" for name, value in all_settings.items()).encode()
         entry = tarfile.TarInfo("bundle.env")
         entry.size = len(text)
         archive.addfile(entry, io.BytesIO(text))
