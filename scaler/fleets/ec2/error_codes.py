@@ -49,7 +49,7 @@ _PERMISSION = ErrorMeaning(Cause.REFUSED, "check the permissions of the manager'
 _ACCOUNT = ErrorMeaning(Cause.REFUSED, "the account cannot use EC2 or the image yet: see the message, ask AWS Support")
 _TEMPLATE = ErrorMeaning(Cause.REFUSED, "correct the launch template, or WORKMANAGER_LAUNCH_TEMPLATE")
 _PROTECTED = ErrorMeaning(
-    Cause.REFUSED, "turn the instance's termination protection off, or end it by hand; until then it counts"
+    Cause.REFUSED, "turn the instance's termination and stop protection off, or end it by hand; until then it counts"
 )
 _REFUSED = ErrorMeaning(Cause.REFUSED)
 _THROTTLED = ErrorMeaning(Cause.THROTTLED)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ReadTimeoutError
 
 from tests.fake_clock import FakeClock
 
@@ -17,9 +17,11 @@ class ScriptedEc2:
 
     Attributes:
         refusals: by method.
+        lost_answers: so many of the next launches take effect without an answer.
         calls: (time, method, arguments) of each call.
         instances: by id, as DescribeInstances returns them.
-        protected: ids of instances with termination protection.
+        protected: by id of an instance, the attribute that protects it: `disableApiTermination` or `disableApiStop`.
+            https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-stop-protection.html: both keep it from termination.
     """
 
     def __init__(self, clock: FakeClock) -> None:
@@ -27,12 +29,19 @@ class ScriptedEc2:
         self.refusals: dict[str, Refusal] = {}
         self.calls: list[tuple[float, str, Mapping[str, Any]]] = []
         self.instances: dict[str, dict[str, Any]] = {}
-        self.protected: set[str] = set()
+        self.protected: dict[str, str] = {}
+        self.lost_answers = 0
+        self._by_token: dict[str, list[dict[str, Any]]] = {}
 
     def run_instances(self, **arguments: Any) -> Mapping[str, Any]:
         self._begin("run_instances", arguments)
-        launched = [self._launch(arguments) for _ in range(arguments["MaxCount"])]
-        return {"Instances": launched}
+        token = arguments["ClientToken"]
+        if token not in self._by_token:
+            self._by_token[token] = [self._launch(arguments) for _ in range(arguments["MaxCount"])]
+        if self.lost_answers:
+            self.lost_answers -= 1
+            raise ReadTimeoutError(endpoint_url="https://ec2")
+        return {"Instances": self._by_token[token]}
 
     def describe_instances(self, **arguments: Any) -> Mapping[str, Any]:
         self._begin("describe_instances", arguments)
@@ -41,12 +50,16 @@ class ScriptedEc2:
     def terminate_instances(self, **arguments: Any) -> Mapping[str, Any]:
         self._begin("terminate_instances", arguments)
         ids = arguments["InstanceIds"]
+        protected = [id_ for id_ in ids if id_ in self.protected]
+        # The call ends those in other zones although it is refused, and none in the zone of a protected one:
+        # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_ChangingDisableAPITermination.html
+        zones = {self.instances[id_]["Placement"]["AvailabilityZone"] for id_ in protected}
         for id_ in ids:
-            if id_ in self.protected:
-                message = f"The instance '{id_}' may not be terminated. Modify its 'disableApiTermination' attribute"
-                raise error("OperationNotPermitted", "TerminateInstances", message)
-        for id_ in ids:
-            self.instances[id_]["State"] = {"Name": "shutting-down"}
+            if self.instances[id_]["Placement"]["AvailabilityZone"] not in zones:
+                self.instances[id_]["State"] = {"Name": "shutting-down"}
+        for id_ in protected:
+            message = f"The instance '{id_}' may not be terminated. Modify its '{self.protected[id_]}' attribute"
+            raise error("OperationNotPermitted", "TerminateInstances", message)
         return {"TerminatingInstances": [{"InstanceId": id_} for id_ in ids]}
 
     def count(self, method: str) -> int:
@@ -73,6 +86,7 @@ class ScriptedEc2:
             "LaunchTime": datetime.fromtimestamp(self._clock.now, UTC),
             "InstanceType": arguments.get("InstanceType", "template"),
             "SubnetId": arguments.get("SubnetId", "template"),
+            "Placement": {"AvailabilityZone": f"zone of {arguments.get('SubnetId', 'template')}"},
             "InstanceLifecycle": "spot" if "InstanceMarketOptions" in arguments else "",
             "Tags": arguments["TagSpecifications"][0]["Tags"],
         }

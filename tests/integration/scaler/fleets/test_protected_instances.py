@@ -27,7 +27,7 @@ async def ec2(clock: FakeClock) -> ScriptedEc2:
 @pytest.fixture
 async def loop_(shard: Shard, new_loop: NewLoop, ec2: ScriptedEc2, clock: FakeClock) -> ScalerLoop:
     """A loop with as many instances as are allowed. Their workers have exited, so all must end. Many jobs wait."""
-    fleet = Ec2Fleet(ec2, Ec2Plan("c", "workers", spot=False))
+    fleet = Ec2Fleet(ec2, Ec2Plan("c", "workers", subnets=("s-a", "s-b"), spot=False))
     loop = new_loop(fleet, limits=LIMITS)
     await enqueue_jobs(shard, *(f"job-{number}" for number in range(50)), now=clock.now)
     await loop.run_round()
@@ -46,25 +46,28 @@ async def _run(loop: ScalerLoop, clock: FakeClock, seconds: float) -> None:
         await loop.run_round()
 
 
-async def test_the_others_end_and_the_protected_one_counts_and_is_told_once(
+async def test_the_others_end_and_the_protected_ones_count_and_are_told_once(
     loop_: ScalerLoop, ec2: ScriptedEc2, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    protected = ec2.living[4]
-    ec2.protected.add(protected)
+    protected = ec2.living[4], ec2.living[1]
+    ec2.protected = dict(zip(protected, ("disableApiTermination", "disableApiStop"), strict=True))
     first = set(ec2.living)
     await _run(loop_, clock, 60.0)
-    assert first.intersection(ec2.living) == {protected}
+    assert first.intersection(ec2.living) == set(protected)
     assert len(ec2.living) == LIMITS.max_workers
-    assert ec2.count("terminate_instances") <= 8
+    assert ec2.count("terminate_instances") <= 12
     told = [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING]
-    assert sum("event=termination_" in text for text in told) == 1
-    assert any(f"termination_refused instance_id={protected}" in text and "protection" in text for text in told)
+    assert sum("event=termination_" in text for text in told) == len(protected)
+    for id_, attribute in ec2.protected.items():
+        (line,) = (text for text in told if f"termination_refused instance_id={id_}" in text)
+        assert attribute in line
+        assert "to do: turn the instance's termination and stop protection off" in line
     calls = ec2.count("terminate_instances")
     await _run(loop_, clock, 100.0)
     assert ec2.count("terminate_instances") == calls
     ec2.protected.clear()
     await _run(loop_, clock, REFUSED_PAUSE_SECONDS - 150.0)
-    assert protected not in ec2.living
+    assert not set(protected).intersection(ec2.living)
 
 
 async def test_refused_terminations_are_repeated_with_growing_pauses(
