@@ -50,6 +50,7 @@ _ALWAYS_STORED = {"id", "function", "data", "queue", "timeout_seconds", "result_
 _OPTIONS = tuple(name for name in NewJob._fields if name not in _ALWAYS_STORED and name != "trace")
 _DEFAULTS = tuple(NewJob._field_defaults[name] for name in _OPTIONS)
 _options_of = attrgetter(*_OPTIONS)
+_labels_of = attrgetter("labels")
 
 
 async def enqueue(
@@ -75,15 +76,22 @@ async def enqueue(
 def script_arguments(jobs: Sequence[NewJob], now: float | None) -> list[str | int | bytes]:
     """Return the arguments of `enqueue.lua` for these jobs."""
     written_at = iso(now)
+    has_labels = any(map(_labels_of, jobs))
+    # Hardly two jobs have the same, so each brings its own; what else they have in common makes their groups.
+    alike = [job._replace(labels=None) for job in jobs] if has_labels else jobs
     groups: dict[tuple[object, ...], int] = {}
-    numbers = [groups.setdefault((job.function, job[_SHARED_FIELDS]), len(groups) + 1) for job in jobs]
-    arguments: list[str | int | bytes] = [clock_argument(now), len(groups)]
+    numbers = [groups.setdefault((job.function, job[_SHARED_FIELDS]), len(groups) + 1) for job in alike]
+    arguments: list[str | int | bytes] = [clock_argument(now), len(groups), "1" if has_labels else ""]
     described = 0
     for job, number in zip(jobs, numbers, strict=True):
         if number > described:
-            arguments += _shared(job, written_at)
+            arguments += _shared(job, written_at, "" if has_labels else _options_digest(job))
             described = number
-    if len(groups) == 1:
+    if has_labels:
+        for job, number in zip(jobs, numbers, strict=True):
+            own: tuple[str | bytes, ...] = (job.id, job.data, job.labels or "", _options_digest(job))
+            arguments += own if len(groups) == 1 else (number, *own)
+    elif len(groups) == 1:
         for job in jobs:
             arguments += (job.id, job.data)
     else:
@@ -117,11 +125,9 @@ def _decompressed(data: bytes) -> bytes | None:
         return None
 
 
-def _shared(job: NewJob, written_at: str) -> Sequence[str | int]:
-    """Return everything but id and data, as the script expects it."""
-    # The script expects the labels first.
-    fields: list[str | int] = [] if job.labels is None else ["wm_labels", job.labels]
-    fields += ["created_at", written_at, "origin", job.queue, "description", job.function]
+def _shared(job: NewJob, written_at: str, options: str) -> Sequence[str | int]:
+    """Return everything but id, data and labels, as the script expects it; `options` is a digest, or ''."""
+    fields: list[str | int] = ["created_at", written_at, "origin", job.queue, "description", job.function]
     fields += ["timeout", job.timeout_seconds, "result_ttl", job.result_ttl_seconds, "wm_feed", int(job.feed)]
     if job.depends_on is not None:
         fields += ["status", "deferred"]
@@ -152,7 +158,6 @@ def _shared(job: NewJob, written_at: str) -> Sequence[str | int]:
         fields += ["wm_at_end", at_end]
     if job.trace is not None:
         fields += ["wm_trace", job.trace]
-    options = _options_digest(job)
     if options:
         fields += ["wm_options", options]
     unique = (job.unique_key or "", job.unique_milliseconds)

@@ -7,8 +7,8 @@
 local ended_parents = {}
 
 -- A script that ends many jobs at once sets it to {holders = {}, parents = {}}, collects in it what they leave behind,
--- and sees to that at its end (leave_together, tell_children): ids of jobs that hold places, by the keys of their limits,
--- and ids of jobs that others wait for.
+-- and sees to that at its end (leave_together, tell_children, line_up_callbacks): ids of jobs that hold places, by the
+-- keys of their limits, and ids of jobs that others wait for.
 local together
 
 -- note_awaited(id, status): lets settle_children.lua tell the children of a job that has ended.
@@ -33,7 +33,9 @@ local function end_job(id, key, at_end, status, iso, value, limits)
   if string.find(at_end, 'l', 1, true) then
     leave_limits(id, limits or redis.call('HGET', key, 'wm_limits'), together and together.holders)
   end
-  if string.find(at_end, 'c', 1, true) then record_callback(id, key, status, iso, value) end
+  if string.find(at_end, 'c', 1, true) then
+    record_callback(id, key, status, iso, value, nil, nil, together ~= nil)
+  end
 end
 
 -- note_parents(ids, ending): notes jobs that have ended, and that jobs of plain RQ clients depend on, in a hash with

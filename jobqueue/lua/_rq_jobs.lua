@@ -27,7 +27,7 @@ local function finish_rq_job(id, key, queue, features, ttl, now, iso)
 
   local group, limit_key, left, intervals, webhooks = unpack(redis.call('HMGET', key, 'group_id', 'rate_limit_key',
     'repeats_left', 'repeat_intervals', 'webhooks'))
-  if webhooks and webhooks ~= '' then record_callback(id, key, 'finished', iso, nil, webhooks) end
+  if webhooks and webhooks ~= '' then record_callback(id, key, 'finished', iso, nil, webhooks, nil, together ~= nil) end
   local repeats_left = number(left, 0, 0, 1e9)
   if repeats_left >= 1 then
     -- It keeps its place if it is queued again at once, as with RQ.

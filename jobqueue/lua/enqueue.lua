@@ -2,12 +2,14 @@
 -- KEYS[1]  shard prefix
 -- ARGV[1]  now ('' for Redis' clock)
 -- ARGV[2]  number of groups
--- ARGV[3+] for each group: queue | mode: R tail, L head, D scheduled after a delay, A scheduled at a given instant,
+-- ARGV[3]  '1' if labels follow each job, else ''
+-- ARGV[4+] for each group: queue | mode: R tail, L head, D scheduled after a delay, A scheduled at a given instant,
 --          W waits for other jobs, M at the tail or N at the head of a lane (_limits.lua)
 --          | due: seconds since the epoch (D, A), or a list in JSON of the ids of its parents, each followed by
 --          'finished' or 'ended' (W), or its lane (M, N); else '' | unique key ('' for none) | its milliseconds | function
 --          | number of shared fields, their names and values
 --          then for each job: number of its group (only if there are several) | id | data
+--          | its labels as a JSON object and the field `wm_options`, '' for none (only with labels)
 -- Returns  for each job in order: 1 written | 2 already there with the same content | 0 there with other content
 --          | {id, milliseconds left} of the job that has the unique key
 -- Flags    none: refused while Redis' memory is full
@@ -35,11 +37,13 @@ local function same_old_options(key, submitted)
   return has_options
 end
 
-local function same_content(key, data, shared)
+local function same_content(key, data, shared, labels, own_options)
   local stored = redis.call('HMGET', key, 'data', 'wm_options')
   if stored[1] ~= data then return false end
   local submitted = {}
   for i = 1, #shared, 2 do submitted[shared[i]] = shared[i + 1] end
+  if labels ~= '' then submitted.wm_labels = labels end
+  if own_options ~= '' then submitted.wm_options = own_options end
   -- The options stand in one field, so that options which only one of the two submissions has are noticed, too.
   local options = submitted.wm_options or false
   if stored[2] ~= options and (stored[2] or not same_old_options(key, submitted)) then return false end
@@ -50,15 +54,14 @@ local function same_content(key, data, shared)
   return true
 end
 
-local groups, at = {}, 3
+local has_labels = ARGV[3] == '1'
+local groups, at = {}, 4
 for number = 1, math.min(tonumber(ARGV[2]), #ARGV) do
   local queue, mode, due, unique, within, name, field_count = unpack(ARGV, at, at + 6)
   groups[number] = {queue = queue, mode = mode, due = due, name = name, within = within, written = 0,
     unique = unique ~= '' and prefix .. ':wm:unique:' .. unique,
     shared = {unpack(ARGV, at + 7, at + 6 + field_count * 2)}}
-  -- They stand first.
   local shared = groups[number].shared
-  if shared[1] == 'wm_labels' then groups[number].labels = cjson.decode(shared[2]) end
   for i = 1, #shared, 2 do
     if shared[i] == 'status' then groups[number].status = shared[i + 1] end
   end
@@ -123,26 +126,39 @@ local function place(group, id)
   group.written = group.written + 1
 end
 
-local stride = #groups == 1 and 2 or 3
-for i = at, #ARGV, stride do
-  local group = stride == 2 and groups[1] or groups[tonumber(ARGV[i])]
-  local id, data = ARGV[i + stride - 2], ARGV[i + stride - 1]
+local function write(key, data, shared, labels, own_options)
+  if labels ~= '' then
+    raw_call('HSET', key, 'data', data, 'wm_labels', labels, 'wm_options', own_options, unpack(shared))
+  elseif own_options ~= '' then
+    raw_call('HSET', key, 'data', data, 'wm_options', own_options, unpack(shared))
+  else
+    raw_call('HSET', key, 'data', data, unpack(shared))
+  end
+end
+
+local before_id = #groups == 1 and 0 or 1
+for i = at, #ARGV, before_id + (has_labels and 4 or 2) do
+  local group = before_id == 0 and groups[1] or groups[tonumber(ARGV[i])]
+  local id, data = ARGV[i + before_id], ARGV[i + before_id + 1]
+  local labels, own_options = '', ''
+  if has_labels then labels, own_options = ARGV[i + before_id + 2], ARGV[i + before_id + 3] end
   local key, unique = prefix .. ':job:' .. id, group.unique
   local taken = unique and redis.call('GET', unique)
   if taken and taken ~= id then
     answers[#answers + 1] = {taken, redis.call('PTTL', unique)}
   elseif raw_call('EXISTS', key) == 1 then
-    answers[#answers + 1] = same_content(key, data, group.shared) and 2 or 0
+    answers[#answers + 1] = same_content(key, data, group.shared, labels, own_options) and 2 or 0
   else
-    raw_call('HSET', key, 'data', data, unpack(group.shared))
+    write(key, data, group.shared, labels, own_options)
     if unique then redis.call('SET', unique, id, 'PX', group.within) end
     place(group, id)
-    if group.labels then add_labels(id, group.labels, clock(ARGV[1])) end
+    if labels ~= '' then note_labels(id, cjson.decode(labels), clock(ARGV[1])) end
     note_change(id, key, group.status)
     answers[#answers + 1] = 1
   end
 end
 
+if has_labels then add_labels(clock(ARGV[1])) end
 for queue, ids in pairs(back) do push(queue, ids, false) end
 for queue, ids in pairs(front) do
   -- The last one is next in line.

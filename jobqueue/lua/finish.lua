@@ -121,6 +121,7 @@ while at <= #ARGV do
 end
 
 leave_together(together.holders)
+line_up_callbacks()
 if #together.parents > 0 then tell_children(together.parents, iso) end
 if #places > 0 then
   -- The feed keeps the order of the call, whatever groups the jobs came in.

@@ -239,6 +239,25 @@ async def test_too_many_for_one_host_are_dropped_and_counted(shard: Shard) -> No
     assert (await job_fields(shard, "b"))["status"] == "finished"
 
 
+async def test_jobs_that_end_in_one_call_are_told_of_one_by_one(shard: Shard) -> None:
+    lane = keys.callback_lane(shard.prefix, HOST)
+    for start in range(0, 9998, 1000):
+        members = [part for n in range(start, min(start + 1000, 9998)) for part in (10**12, f"x{n}")]
+        await shard.execute(("ZADD", lane, *members))
+    await enqueue_jobs(shard, "a", "b", "c", callback=ALL)
+    await enqueue_jobs(shard, "d", callback=callback("finished", host="other.example.com:443"))
+    await enqueue_jobs(shard, "e", callback=callback("finished", host="listen/me"))
+    jobs = await claim_jobs(shard, 5)
+    await finish(shard, "w1", [success_outcome(job) for job in jobs])
+    assert sorted(entry.job_id for entry in await claimed(shard)) == ["a", "b", "d"]
+    dropped, waiting, listened = await shard.execute(
+        ("HGET", keys.callback_counts(shard.prefix), "dropped"),
+        ("ZCARD", keys.callbacks(shard.prefix, "waiting")),
+        ("ZCARD", keys.callback_lane(shard.prefix, "listen/me")),
+    )
+    assert (dropped, waiting, listened) == (b"1", 3, 1)
+
+
 @pytest.mark.parametrize("garbage", ["{", "[]", '{"url": 1, "host": 2, "events": ["finished"]}', '{"events": 7}'])
 async def test_a_job_ends_whatever_its_callback_says(shard: Shard, garbage: str) -> None:
     await enqueue_jobs(shard, "a", callback=ALL)

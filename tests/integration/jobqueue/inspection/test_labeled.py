@@ -16,7 +16,7 @@ from jobqueue.maintenance.labels import forget_labels
 from jobqueue.model import Status
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
-from tests.integration.jobqueue.queue_helpers import NOW, claim_jobs, enqueue_jobs, new_job
+from tests.integration.jobqueue.queue_helpers import NOW, claim_jobs, enqueue_jobs, job_fields, new_job
 
 DAY_SECONDS = 86400
 
@@ -99,6 +99,21 @@ async def test_labels_are_part_of_what_was_submitted(shards: Shards) -> None:
     labeled, repeated, other = (new_job("a", labels=text) for text in ('{"x":"1"}', '{"x":"1"}', '{"x":"2"}'))
     outcomes = [(await enqueue(shard, [job]))[0] for job in (labeled, repeated, other)]
     assert outcomes == [EnqueueOutcome.WRITTEN, EnqueueOutcome.REPEATED, EnqueueOutcome.CONFLICT]
+
+
+async def test_each_job_of_a_call_has_its_own_labels(shards: Shards, functions: FunctionRegistry) -> None:
+    shard = shards.all[0]
+    labels = {"a": '{"order":"42","x":"1"}', "b": None, "c": '{"order":"42"}', "d": None}
+    jobs = [new_job(name, labels=text, retries=int(name == "d")) for name, text in labels.items()]
+    assert set(await enqueue(shard, jobs, now=NOW)) == {EnqueueOutcome.WRITTEN}
+    assert ids_of(await found(shards, functions, "order:42")) == ["c", "a"]
+    assert ids_of(await found(shards, functions, "x:1")) == ["a"]
+    assert {name: (await job_fields(shard, name)).get("wm_labels") for name in labels} == labels
+    assert set(await enqueue(shard, jobs)) == {EnqueueOutcome.REPEATED}
+    for job in jobs:
+        assert await enqueue(shard, [job]) == [EnqueueOutcome.REPEATED]
+    others = [job._replace(labels=None if job.labels else '{"x":"1"}') for job in jobs]
+    assert set(await enqueue(shard, others)) == {EnqueueOutcome.CONFLICT}
 
 
 async def test_a_job_without_labels_writes_nothing_about_them(shard: Shard) -> None:
