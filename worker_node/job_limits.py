@@ -64,6 +64,11 @@ class LimitTable:
     def __bool__(self) -> bool:
         return bool(self.text)
 
+    @property
+    def counts_processes(self) -> bool:
+        """Whether some function's processes are limited."""
+        return any(limits.processes is not None for limits in (self.default, *self.by_function.values()))
+
     def of(self, function: str) -> JobLimits:
         """Return the limits of a function, by its public name."""
         return self.by_function.get(function, self.default)

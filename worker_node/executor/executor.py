@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jobqueue.functions import BUILT_IN
@@ -80,6 +81,8 @@ class Executor:
         self._measured_ns = self._checked_ns = 0
         self._must_restore = self._has_forked = self._import_has_failed = False
         self._has_printed = self._logging_is_set_up = False
+        self._following: Sequence[Any] | None = None
+        self._decoded_ahead: tuple[int, DecodedCall] | None = None
 
     def run(self) -> int:
         """Read and run batches of tasks until the agent closes the connection, or this executor must be replaced.
@@ -92,8 +95,9 @@ class Executor:
         while (tasks := self._next_tasks()) is not None:
             if self._sources is not None and self._sources.have_changed():
                 return SOURCES_CHANGED_EXIT_CODE
-            for fields in tasks:
+            for position, fields in enumerate(tasks, 1):
                 task = Task(*fields)
+                self._following = tasks[position] if position < len(tasks) else None
                 try:
                     self._run_and_report(task)
                     problem = self._restore()
@@ -104,6 +108,7 @@ class Executor:
                 if problem:
                     self._status.set_function(problem.encode(errors="replace"))  # For the agent's log.
                     return NOT_RESTORED_EXIT_CODE
+            self._forks.discard_prepared()  # Its job has been withdrawn.
             self._status.set_running_task(task.sequence, 0)
             if self._sources is not None:
                 self._sources.note_imports()
@@ -173,7 +178,8 @@ class Executor:
     def _run(self, task: Task, started_ns: int) -> TaskReport:
         self._must_restore = True  # Decoding can run code of the job's, too.
         try:
-            call = self._runner.decode(task)
+            ahead, self._decoded_ahead = self._decoded_ahead, None
+            call = ahead[1] if ahead is not None and ahead[0] == task.sequence else self._runner.decode(task)
             if call.pickled:
                 self._status.set_function(call.function.encode())  # The agent can read the other records.
             self._must_restore = call.pickled or call.function not in BUILT_IN or task.callbacks is not None
@@ -200,16 +206,29 @@ class Executor:
         self._has_forked = True
         self._output.flush()  # Else what is held back would be written twice.
 
-        def run(agent: AgentClient) -> TaskReport:
-            report = self._runner.run(task, call, agent, started_ns)
-            self._output.flush()
-            return report
-
         try:
-            report = self._forks.run(task.sequence, run)
+            report = self._forks.run(task.sequence, self._job(task, call), self._prepare_following)
         except LostJob as error:
             return self._runner.lost(task, call, str(error), started_ns)
         return report._replace(sequence=task.sequence, function=call.function, version=call.version)
+
+    def _job(self, task: Task, call: DecodedCall) -> Callable[[AgentClient], TaskReport]:
+        def run(agent: AgentClient) -> TaskReport:
+            report = self._runner.run(task, call, agent, time.monotonic_ns())
+            self._output.flush()
+            return report
+
+        return run
+
+    def _prepare_following(self) -> None:
+        """While a job runs in its own process, make the one for the next job."""
+        if self._following is None or self._state is not None:  # A process that restores itself changes in between.
+            return
+        task = Task(*self._following)
+        call = self._runner.decode_ahead(task)
+        if call is not None:
+            self._decoded_ahead = task.sequence, call
+            self._forks.prepare(task.sequence, self._job(task, call))
 
     def _disconnect(self) -> None:
         # Descriptors, not sockets: to close those takes longer.

@@ -28,6 +28,8 @@ from worker_node.ipc.protocol import (
 )
 from worker_node.job_limits import NO_LIMITS, LimitTable
 
+MAX_BYTES_AHEAD = 1 << 16
+"""The report of a job that runs in its own process waits while the call of the next one is decoded."""
 _NEVER_COROUTINES = frozenset({str, int, float, bool, list, dict, type(None)})
 _WRONG_ARGUMENTS = (TypeError, ValueError, OverflowError)
 
@@ -42,6 +44,7 @@ class JobRunner:
     def __init__(self, calls: CallDecoder, limits: LimitTable) -> None:
         self._calls = calls
         self._limits = limits if limits else None
+        self._counts_processes = limits.counts_processes
         imports = ImportWatch()
         self._rq = RqSupport(imports)
         self._traces = TraceSupport(imports)
@@ -52,6 +55,15 @@ class JobRunner:
         if task.callbacks is not None:
             return call._replace(target=self._with_callbacks(task, call))
         return call
+
+    def decode_ahead(self, task: Task) -> DecodedCall | None:
+        """Return the call of a job that comes next; None if its process must not be made while another job runs.
+
+        That is so if decoding it may import something or takes long, or if the agent counts the processes of jobs.
+        """
+        if task.callbacks is not None or len(task.data) > MAX_BYTES_AHEAD or self._counts_processes:
+            return None
+        return self._calls.decode_resolved(task.data)
 
     def _with_callbacks(self, task: Task, call: DecodedCall) -> Any:
         # Here, because RQ takes most of an executor's start, and few jobs have callbacks.

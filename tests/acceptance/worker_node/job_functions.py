@@ -370,6 +370,11 @@ def start_daemon(path: str, stay: bool) -> None:
         time.sleep(600)
 
 
+def living(path: str) -> list[str]:
+    """Return which of the processes that a file names there are."""
+    return [pid for pid in Path(path).read_text().split() if Path("/proc", pid).exists()]
+
+
 def kill_itself_after_a_daemon(path: str) -> None:
     start_daemon(path, False)
     kill_itself()

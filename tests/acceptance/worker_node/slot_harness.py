@@ -24,6 +24,12 @@ JOBS = "tests.acceptance.worker_node.job_functions"
 MIB = 1 << 20
 
 
+def value_of(outcome: Outcome) -> Any:
+    """Return the result of a job that must have succeeded."""
+    assert isinstance(outcome, Finished), outcome
+    return json.loads(base64.b64decode(outcome.value))
+
+
 class SlotHarness:
     """A slot, and everything that it reports.
 
@@ -117,8 +123,7 @@ class SlotHarness:
     async def value(self, *call: Any, **changes: Any) -> Any:
         """Run one job that must succeed; return its result."""
         outcome = await self.run(*call, **changes)
-        assert isinstance(outcome, Finished), outcome
-        return json.loads(base64.b64decode(outcome.value))
+        return value_of(outcome)
 
     async def failure(self, *call: Any, **changes: Any) -> Failed:
         """Run one job that must fail; return its outcome."""

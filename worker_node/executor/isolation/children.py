@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Container
+from collections.abc import Collection
 
 from processes.descendants import become_subreaper, children_of, kill_children
 
@@ -18,23 +18,24 @@ class ChildWatch:
 
     def __init__(self) -> None:
         become_subreaper()
-        self._kept: Container[int] = ()
+        self._kept: Collection[int] = ()
 
     def keep(self) -> None:
         """Let the present children live: a module has started them when it was imported."""
         self._kept = children_of(os.getpid()) if _has_children() else ()
 
-    def end_others(self) -> str:
-        """Kill all others; return why that is impossible, or ''."""
-        if not self._kept and not _has_children():
+    def end_others(self, spared: int | None = None) -> str:
+        """Kill all others, except one; return why that is impossible, or ''."""
+        kept = self._kept if spared is None else {*self._kept, spared}
+        if not kept and not _has_children():
             return ""
         deadline = time.monotonic() + DEADLINE_SECONDS
-        while kill_children(self._kept):
+        while kill_children(kept):
             if time.monotonic() > deadline:
                 return NOT_ENDED
             time.sleep(_RETRY_SECONDS)
         # Without a list of children, as on systems other than Linux, only the executor's end may end them.
-        return "" if self._kept or not _has_children() else NOT_ENDED
+        return "" if kept or not _has_children() else NOT_ENDED
 
 
 def _has_children() -> bool:

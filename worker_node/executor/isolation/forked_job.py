@@ -1,26 +1,22 @@
-"""Jobs in processes of their own: each runs in a fork of the executor, which has imported its function already."""
+"""Jobs in processes of their own: each runs in a fork of the executor, which has imported its function already.
 
-import contextlib
+The fork for the next job is made while a job runs, if that takes nothing but a fork (docs/decisions/0048). So two
+processors work at a stream of short jobs, although one job runs at a time.
+"""
+
 import gc
 import os
-import signal
-import socket
-import struct
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from contextlib import suppress
+from typing import Any
 
 from processes.exit_code import describe_exit
 from worker_node.executor.agent_client import AgentClient
 from worker_node.executor.isolation.children import ChildWatch
-from worker_node.ipc.frame_sender import FrameSender
-from worker_node.ipc.frames import FrameReader, FrameWriter, new_key, unpack
-from worker_node.ipc.protocol import MAX_REPORT_BYTES, Query, TaskReport, pack
-
-MAX_INTERRUPTIONS = 100
-_CHECK_TIMEOUT = struct.pack("ll", 0, 100_000)
-"""After 0.1 s of silence, look whether a job's process has ended: another one can still hold its socket open."""
-_READ_BYTES = 1 << 16
+from worker_node.executor.isolation.job_process import Job, JobProcess
+from worker_node.ipc.frames import FrameWriter
+from worker_node.ipc.protocol import Query, TaskReport
 
 
 class LostJob(Exception):
@@ -42,54 +38,83 @@ class ForkRunner:
         self._disconnect = disconnect
         self._frames = FrameWriter(b"")
         self._modules = 0
-        self._child: int | None = None
+        self._running: JobProcess | None = None
+        self._prepared: JobProcess | None = None
 
-    def run(self, sequence: int, job: Callable[[AgentClient], TaskReport]) -> TaskReport:
+    def run(self, sequence: int, job: Job, meanwhile: Callable[[], None]) -> TaskReport:
         """Run a job in a process of its own; return its report. Flush the streams before, and call `end` then.
 
         Args:
             sequence: number of the job's task.
-            job: runs it. Gets what answers its queries.
+            meanwhile: called while the job runs. It may `prepare` the next one.
 
         Raises:
             LostJob: there is no report.
         """
-        self._spare_copies()
-        connection, childs_end = socket.socketpair()
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _CHECK_TIMEOUT)
-        key = new_key()
-        self._frames.use_key(key)
-        reader = FrameReader(MAX_REPORT_BYTES)
-        reader.use_key(key)
-        with connection:
-            with childs_end:
-                try:
-                    self._child = os.fork()
-                except OSError as error:
-                    raise LostJob(f"no process could be started for the job: {error}") from error
-                if self._child == 0:
-                    os.close(connection.fileno())
-                    self._run_child(childs_end, key, job)
-            try:
-                report = self._attend(connection, reader, self._child, sequence)
-            except (ValueError, TypeError) as error:
-                raise LostJob(f"the job wrote into the socket between its process and the executor: {error}") from error
-            if report is None:
-                # It may only have closed its end. Then it runs on, until its timeout at the latest.
-                _, status = os.waitpid(self._child, 0)
-                self._child = None
-                exit_code = os.waitstatus_to_exitcode(status)
-                raise LostJob(f"the process of the job died: {describe_exit(exit_code)}")
-            return report
+        process = self._take_prepared(sequence)
+        if process is None:
+            process = self._fork(sequence, job)
+            process.begin()
+        self._running = process
+        try:
+            meanwhile()
+            report = process.attend(lambda query: self._answer(sequence, query))
+        except (ValueError, TypeError) as error:
+            raise LostJob(f"the job wrote into the socket between its process and the executor: {error}") from error
+        finally:
+            process.close()
+        if report is None:
+            # It may only have closed its end. Then it runs on, until its timeout at the latest.
+            exit_code = process.wait()
+            self._running = None
+            raise LostJob(f"the process of the job died: {describe_exit(exit_code)}")
+        return report
+
+    def prepare(self, sequence: int, job: Job) -> None:
+        """Make the process for a job that comes next. Nothing of it runs before `run` is called with its number."""
+        # What a module has changed since the last fork is found out between two jobs.
+        if len(sys.modules) == self._modules:
+            with suppress(OSError):  # `run` tries it again.
+                self._prepared = self._start(sequence, job)
 
     def end(self) -> str:
         """End the last job's processes; return why that is impossible, or ''."""
-        if self._child is not None:
-            with contextlib.suppress(OSError):
-                os.kill(self._child, signal.SIGKILL)
-                os.waitpid(self._child, 0)
-            self._child = None
-        return self._children.end_others()
+        if self._running is not None:
+            self._running.kill()
+            self._running = None
+        return self._children.end_others(None if self._prepared is None else self._prepared.pid)
+
+    def discard_prepared(self) -> None:
+        """End the process that waits for its job, if there is one."""
+        if self._prepared is not None:
+            self._prepared.close()
+            self._prepared.kill()
+            self._prepared = None
+
+    def _take_prepared(self, sequence: int) -> JobProcess | None:
+        process = self._prepared
+        if process is None:
+            return None
+        if process.sequence != sequence or not process.begin():
+            self.discard_prepared()
+            return None
+        self._prepared = None
+        return process
+
+    def _fork(self, sequence: int, job: Job) -> JobProcess:
+        self._spare_copies()
+        try:
+            return self._start(sequence, job)
+        except OSError as error:
+            raise LostJob(f"no process could be started for the job: {error}") from error
+
+    def _start(self, sequence: int, job: Job) -> JobProcess:
+        return JobProcess.fork(sequence, job, self._frames, self._close_all)
+
+    def _close_all(self) -> None:
+        self._disconnect()
+        if self._running is not None:
+            os.close(self._running.fileno())
 
     def _spare_copies(self) -> None:
         """Keep the garbage collector off what exists: it writes to every object, and each page written to is copied."""
@@ -99,41 +124,6 @@ class ForkRunner:
             gc.collect()
             gc.freeze()
 
-    def _run_child(self, connection: socket.socket, key: bytes, job: Callable[[AgentClient], TaskReport]) -> NoReturn:
-        pid = os.getpid()
-        try:
-            self._disconnect()
-            _reseed_numpy()
-            report = job(AgentClient(connection, key))
-            if os.getpid() == pid:  # Else the job has forked, and this is the other process.
-                _send(connection, self._frames.pack(report))
-        finally:
-            os._exit(0)
-
-    def _attend(self, connection: socket.socket, reader: FrameReader, pid: int, sequence: int) -> TaskReport | None:
-        """Answer a job's queries; return its report, or None if there comes none.
-
-        Raises:
-            ValueError, TypeError: it sends something else.
-        """
-        while True:
-            try:
-                data = connection.recv(_READ_BYTES)
-            except BlockingIOError:
-                if _has_ended(pid):
-                    return None
-                continue
-            except OSError:
-                return None
-            if not data:
-                return None
-            for payload in reader.feed(data):
-                fields = unpack(payload)
-                if len(fields) == len(TaskReport._fields):
-                    return TaskReport(*fields)
-                with contextlib.suppress(OSError):  # It has ended since.
-                    connection.sendall(pack(self._answer(sequence, Query(*fields))))
-
     def _answer(self, sequence: int, query: Query) -> Sequence[Any]:
         number, _, operation, field, value = query
         if not (isinstance(operation, str) and isinstance(field, str) and isinstance(value, bytes)):
@@ -142,23 +132,3 @@ class ForkRunner:
             return number, True, self._agent.query(sequence, operation, field, value)
         except RuntimeError as error:
             return number, False, str(error)
-
-
-def _has_ended(pid: int) -> bool:
-    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-
-
-def _send(connection: socket.socket, frame: bytes) -> None:
-    """Send a frame, although what the job has left behind may interrupt it."""
-    sender = FrameSender(connection)
-    for _ in range(MAX_INTERRUPTIONS):
-        with contextlib.suppress(BaseException):
-            sender.finish(frame)
-            return
-
-
-def _reseed_numpy() -> None:
-    """Let forks draw different random numbers. The module `random` does so by itself."""
-    numpy_random: Any = sys.modules.get("numpy.random")
-    if numpy_random is not None:
-        numpy_random.seed()

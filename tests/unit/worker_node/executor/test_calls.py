@@ -152,3 +152,13 @@ def test_a_method_name_that_is_none_is_rejected(method: str) -> None:
     with pytest.raises(Rejected, match="no public method") as caught:
         _decoder(allow_pickle=True).decode(_pickle(method, instance=Counter(1)))
     assert len(str(caught.value)) < 500
+
+
+def test_only_calls_of_known_functions_in_plain_json_are_decoded_ahead() -> None:
+    decoder, add = _decoder(allow_pickle=True), _json(f"{MODULE}.add", 1, b=2)
+    assert decoder.decode_resolved(add) is None, "it may have to be imported"
+    call = decoder.decode(add)
+    assert decoder.decode_resolved(add) == call
+    for data in (zlib.compress(add), _pickle(f"{MODULE}.add", 1, b=2), b"[", _json("os.system", "x")):
+        assert decoder.decode_resolved(data) is None
+    assert decoder.decode_resolved(_json(f"{MODULE}.add", 1, instance=[])) is None
