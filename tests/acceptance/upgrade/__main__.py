@@ -2,9 +2,9 @@
 
 `./scripts/dev.sh upgrade REVISION` runs managers and workers of that revision of this repository, and replaces them one
 after the other by those of these sources: managers first, workers first, and `workmanager up` as a whole; with and
-without Redis users. Clients submit, pull and look at everything meanwhile, and the server is restarted. Exits with 1 if
-a job was lost, doubled or ended otherwise than it should, if anything was answered with 500, or if a program logged an
-error.
+without Redis users, on one server or a cluster (`--cluster`). Clients submit, pull and look at everything, while the
+servers are restarted, too. Exits with 1 if a job was lost, doubled or ended otherwise than it should, if anything was
+answered with 500, or if a program logged an error.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tests.acceptance.upgrade.rolling_upgrade import ORDERS, USERS, RollingUpgrade
 from tests.acceptance.upgrade.versions import Version
+from workmanager.local import valkey
 
 
 def main() -> int:
@@ -26,15 +27,20 @@ def main() -> int:
     parser.add_argument(
         "--users", action="append", choices=USERS, help="whose Redis users there are meanwhile (each in turn)"
     )
+    parser.add_argument("--cluster", action="store_true", help="on six servers, three of them masters, instead of one")
+    parser.add_argument("--server", default="", help="program of the Redis servers (the embedded Valkey); without `up`")
     parser.add_argument("--seconds", type=float, default=3, help="between two replacements (3)")
     options = parser.parse_args()
     directory = Path(tempfile.mkdtemp(prefix="upgrade-"))
     old, new = Version(options.revision, directory), Version(options.to, directory)
+    if options.server:
+        valkey.server_binary = lambda: options.server
     are_wrong = []
     for order, users in product(options.order or ORDERS, options.users or USERS):
-        if order == "up" and users != "none":
+        if order == "up" and (users != "none" or options.server):
             continue
-        upgrade = RollingUpgrade(old, new, order, users, options.seconds, directory / f"{order}-{users}")
+        own_directory = directory / f"{order}-{users}"
+        upgrade = RollingUpgrade(old, new, order, users, options.seconds, own_directory, options.cluster)
         try:
             asyncio.run(upgrade.run())
         except AssertionError as error:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,26 +13,26 @@ from tests.acceptance.faults.delivery_ledger import DeliveryLedger, check_delive
 from tests.acceptance.faults.load_clients import LoadClients
 from tests.acceptance.faults.system_under_test import API_KEY
 from tests.acceptance.upgrade.feature_load import FeatureLoad
+from tests.acceptance.upgrade.store import Store
 from tests.acceptance.upgrade.versions import Program, Version
 from tests.ports import pick_port
 from tests.waiting import until, until_async
-from workmanager.local.valkey import ValkeyServer
 
 Step = Callable[[Version], None]
 ORDERS = ("managers", "workers", "up")
 """What is replaced first; `up` is `workmanager up`, which is stopped and started again on its data."""
 USERS = ("none", "old", "new")
 """Redis users: none, those of the old version until everything is replaced, or those of the new one from the start."""
-_ROLES = {role: f"{role}-password" for role in ("manager", "worker", "administrator")}
 _END_SECONDS = 90.0
 
 
 @dataclass(slots=True)
 class RollingUpgrade:
-    """Two managers and two workers on one server, whose programs are replaced one after the other.
+    """Two managers and two workers on one server or a cluster, whose programs are replaced one after the other.
 
     Attributes:
         seconds: between two replacements.
+        in_cluster: whether there are six Redis servers, three of them masters.
         faults: what was wrong, in words.
     """
 
@@ -42,6 +42,7 @@ class RollingUpgrade:
     users: str
     seconds: float
     directory: Path
+    in_cluster: bool = False
     faults: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     _started: list[Program] = field(default_factory=list)
@@ -58,9 +59,10 @@ class RollingUpgrade:
                 steps: list[Step] = [partial(self._start_up, port)]
                 await asyncio.to_thread(self._start_up, port, self.old)
             else:
-                server = cleanup.enter_context(self._server())
+                store = Store(self.directory, in_cluster=self.in_cluster, has_users=self.users != "none")
+                cleanup.callback(store.stop)
                 ports = [pick_port(), pick_port()]
-                steps = await asyncio.to_thread(self._start_programs, server, ports)
+                steps = await asyncio.to_thread(self._start_programs, store, ports)
             await self._replace_under_load(steps, [f"http://127.0.0.1:{port}" for port in ports])
             for program in self._started:
                 self.faults += program.errors()
@@ -94,64 +96,42 @@ class RollingUpgrade:
         for program in self._started:
             program.kill()
 
-    def _start_programs(self, server: ValkeyServer, ports: Sequence[int]) -> list[Step]:
-        """Start all programs of the old version, and return the steps that replace them."""
-        managers: list[Step] = [partial(self._start_manager, f"manager-{port}", port, server) for port in ports]
-        workers: list[Step] = [partial(self._start_worker, f"worker-{number}", server) for number in (1, 2)]
-        for start in (*managers, *workers):
+    def _start_programs(self, store: Store, ports: Sequence[int]) -> list[Step]:
+        """Start the servers and all programs of the old version, and return the steps that replace these."""
+        store.start(self.new if self.users == "new" else self.old)
+        managers: list[Step] = [partial(self._start_manager, f"manager-{port}", port, store) for port in ports]
+        workers: list[Step] = [partial(self._start_worker, f"worker-{number}", store) for number in (1, 2)]
+        for start in managers:
+            start(self.old)
+        store.wait_until_healthy()
+        for start in workers:
             start(self.old)
         first, last = (managers, workers) if self.order == "managers" else (workers, managers)
-        steps: list[Step] = [*first, partial(self._restart, server), *last]
+        steps: list[Step] = [*first, lambda _: store.restart(), *last]
         if self.users == "old":
-            steps.append(partial(self._set_users, server))
+            steps.append(store.set_users)
         return steps
 
     def _start_up(self, port: int, version: Version) -> None:
-        arguments = ("workmanager", "up", "--port", str(port), "--managers", "2", "--max-workers", "2")
-        settings = {"API_KEYS": API_KEY, "CALLBACK_SECRETS": _SECRET}
-        self._replace("up", version, (*arguments, "--data-dir", str(self.directory / "data")), settings)
+        arguments = ["workmanager", "up", "--port", str(port), "--managers", "2", "--max-workers", "2"]
+        arguments += ["--data-dir", str(self.directory / "data"), *(["--cluster"] if self.in_cluster else [])]
+        self._replace("up", version, arguments, {"API_KEYS": API_KEY, "CALLBACK_SECRETS": _SECRET})
 
-    def _start_manager(self, name: str, port: int, server: ValkeyServer, version: Version) -> None:
-        settings = {"API_KEYS": API_KEY, "REDIS_URL": self._url(server, "manager"), "CALLBACK_SECRETS": _SECRET}
-        if self.users != "none":
-            settings["CLUSTER_URL"] = self._url(server, "administrator")
+    def _start_manager(self, name: str, port: int, store: Store, version: Version) -> None:
+        settings = {"API_KEYS": API_KEY, "CALLBACK_SECRETS": _SECRET, **store.manager_settings()}
         arguments = ("workmanager", "manager", "--port", str(port), "--scaler", "none")
         self._replace(name, version, arguments, settings)
         until(lambda: _answers(port), wanted=f"an answer of {name}")
 
-    def _start_worker(self, name: str, server: ValkeyServer, version: Version) -> None:
-        settings = {"REDIS_URL": self._url(server, "worker")}
-        self._replace(name, version, ("workmanager", "worker", "--slots", "2", "--name", name), settings)
+    def _start_worker(self, name: str, store: Store, version: Version) -> None:
+        arguments = ("workmanager", "worker", "--slots", "2", "--name", name)
+        self._replace(name, version, arguments, store.worker_settings())
 
     def _replace(self, name: str, version: Version, arguments: Sequence[str], settings: dict[str, str]) -> None:
         if name in self._running:
             self._running[name].stop()
         program = self._running[name] = Program(name, version, arguments, settings, self.directory)
         self._started.append(program)
-
-    def _url(self, server: ValkeyServer, role: str) -> str:
-        login = "" if self.users == "none" else f"{role}:{_ROLES[role]}@"
-        return f"redis://{login}127.0.0.1:{server.port}"
-
-    @contextlib.contextmanager
-    def _server(self) -> Iterator[ValkeyServer]:
-        server = ValkeyServer(self.directory / "valkey")
-        server.start()
-        try:
-            self._set_users(server, self.new if self.users == "new" else self.old)
-            yield server
-        finally:
-            server.stop()
-
-    def _restart(self, server: ValkeyServer, _: Version) -> None:
-        server.stop()
-        server.start()
-        self._set_users(server, self.new if self.users == "new" else self.old)
-
-    def _set_users(self, server: ValkeyServer, version: Version) -> None:
-        if self.users != "none":
-            for user in version.users(self.directory, _ROLES):
-                server.command("ACL", "SETUSER", *user.split()[1:])
 
 
 _SECRET = "whsec_" + "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE="

@@ -37,16 +37,18 @@ class Version:
         """Return the command line of a module of this version. It runs in `tree`."""
         return [sys.executable, "-m", *arguments]
 
-    def users(self, directory: Path, passwords: Mapping[str, str]) -> list[str]:
-        """Return the arguments of ACL SETUSER for each Redis user that this version wants."""
+    def users(self, directory: Path, passwords: Mapping[str, str], *, in_cluster: bool) -> list[str]:
+        """Return the lines of a users file for the Redis users that this version wants, without that of `default`."""
         options = []
         for role, password in passwords.items():
             (directory / f"{role}.password").write_text(password)
             options += ["--password", f"{role}={directory / f'{role}.password'}"]
         command = self.command("jobqueue.acl", *options)
         text = subprocess.run(command, cwd=self.tree, env=self.environment({}), check=True, capture_output=True).stdout
-        # `--plain` does the same, in versions that have it.
-        lines = text.decode().replace(CLUSTER_PREFIX, PLAIN_PREFIX).splitlines()
+        lines = text.decode().splitlines()
+        if not in_cluster:
+            # `--plain` does the same, in versions that have it.
+            lines = [line.replace(CLUSTER_PREFIX, PLAIN_PREFIX) for line in lines]
         return [line for line in lines if not line.startswith("user default")]
 
     def environment(self, settings: Mapping[str, str]) -> dict[str, str]:
