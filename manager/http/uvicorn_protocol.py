@@ -21,7 +21,9 @@ from manager.http.problems import TOO_MANY_CONNECTIONS, TOO_SLOW, Problem
 from manager.http.request_reader import RequestReader
 
 SLICE_BYTES = 8 * 1024
-"""More data than this is read in parts, so that many small requests in one packet do not all become objects."""
+"""More data than this is read in parts, so that many small requests in one packet do not all become objects.
+
+Behind a pipelined request, no more than this and one packet is received: enough to notice a client that goes away."""
 
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 
@@ -79,6 +81,8 @@ class ManagerHttpProtocol(asyncio.Protocol):
         """What the timer compares with when it fires the next time."""
         self._is_half_closed = False
         self._is_read_paused = False
+        """Nothing is read until the pipeline is empty, or the route has taken more of the body."""
+        self._is_transport_paused = False
         self._drained: asyncio.Future[None] | None = None
 
     # Called by uvicorn and the event loop.
@@ -106,9 +110,10 @@ class ManagerHttpProtocol(asyncio.Protocol):
                 self.transport.close()
         elif self._is_broken:
             pass
-        elif len(data) > SLICE_BYTES or self._unread:
+        elif len(data) > SLICE_BYTES or self._unread or self._is_read_paused:
             self._unread = memoryview(b"".join((self._unread, data)) if self._unread else data)
             self._read_on()
+            self._regulate_transport()
         else:
             self._read(data)
 
@@ -116,7 +121,7 @@ class ManagerHttpProtocol(asyncio.Protocol):
         """Answer what has arrived completely; the client may still read. Return whether to keep the connection."""
         if self._current is None or self._latest is None or self._farewell_bytes is not None:
             return False
-        if not self._latest.received and not self._is_broken:
+        if not self._latest.received and not self._is_broken and not self._unread:
             if self._latest is self._current:
                 return False
             self._pipeline.remove(self._latest)
@@ -185,15 +190,14 @@ class ManagerHttpProtocol(asyncio.Protocol):
         """Let the client wait with sending."""
         if not self._is_read_paused:
             self._is_read_paused = True
-            self.transport.pause_reading()
+            self._regulate_transport()
 
     def resume_reading(self) -> None:
         """Receive more."""
         if self._is_read_paused and not self._pipeline and not self.transport.is_closing():
             self._is_read_paused = False
             self._read_on()
-            if not self._is_read_paused:
-                self.transport.resume_reading()
+            self._regulate_transport()
 
     async def drain(self) -> None:
         """Wait until the client has read most of what was written, or the connection is lost."""
@@ -243,6 +247,17 @@ class ManagerHttpProtocol(asyncio.Protocol):
         while self._unread and not self._is_read_paused and not self._is_broken:
             data, self._unread = self._unread[:SLICE_BYTES], self._unread[SLICE_BYTES:]
             self._read(data)
+
+    def _regulate_transport(self) -> None:
+        """Receive more, or nothing more. A paused transport does not notice that the client goes away."""
+        has_enough = not self._pipeline or len(self._unread) > SLICE_BYTES
+        should_pause = self._is_read_paused and has_enough
+        if should_pause != self._is_transport_paused and not self._is_half_closed:
+            self._is_transport_paused = should_pause
+            if should_pause:
+                self.transport.pause_reading()
+            else:
+                self.transport.resume_reading()
 
     def _read(self, data: bytes | memoryview) -> None:
         try:

@@ -5,11 +5,14 @@ import struct
 
 import pytest
 
+from manager.http.uvicorn_protocol import SLICE_BYTES
 from tests.unit.manager.http.http_server import Client, Server, chunked, put, served
 from tests.waiting import until_async
 
 POST_FEED = b"POST /feed HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n"
 POST_LONG = POST_FEED.replace(b"/feed", b"/long")
+_PACKET_BYTES = 256 * 1024
+"""What asyncio receives at once, at most."""
 
 
 async def half_closed(server: Server, data: bytes) -> Client:
@@ -48,6 +51,27 @@ async def test_a_route_that_waits_answers_a_half_closed_client_at_once() -> None
         assert (await client.response())[2] == b"nothing yet"
 
 
+@pytest.mark.parametrize("size", [3, SLICE_BYTES // 2])
+async def test_so_does_one_with_further_requests_behind_it(size: int) -> None:
+    async with served() as server:
+        client = await half_closed(server, POST_LONG + put(b"x" * size) + put(b"cut off")[:-1])
+        assert (await client.response())[2] == b"nothing yet"
+        assert await client.echo() == b"x" * size
+        assert await client.rest() == b""
+
+
+async def test_only_a_little_is_received_behind_a_request_that_waits() -> None:
+    async with served() as server:
+        server.feed.entries = [b"entry"]
+        client = await server.connect()
+        client.send(POST_FEED + put(b"x" * 1000) * 4000)
+        await until_async(lambda: received_enough(server))
+        server.feed.may_answer.set()
+        assert (await client.response())[2] == b"entry"
+        for _ in range(4000):
+            assert await client.echo() == b"x" * 1000
+
+
 @pytest.mark.parametrize("data", [put(b"body")[:-1], b"PUT /echo HT", b""])
 async def test_half_a_request_is_not_waited_for(data: bytes) -> None:
     async with served() as server:
@@ -67,14 +91,17 @@ async def test_a_half_closed_client_takes_its_entry() -> None:
 
 @pytest.mark.parametrize("with_reset", [False, True])
 @pytest.mark.parametrize("answers_before", [0, 1])
-async def test_what_a_gone_client_did_not_take_goes_to_the_next(with_reset: bool, answers_before: int) -> None:
+@pytest.mark.parametrize("behind", [b"", put(b"next")])
+async def test_what_a_gone_client_did_not_take_goes_to_the_next(
+    with_reset: bool, answers_before: int, behind: bytes
+) -> None:
     async with served() as server:
         client = await server.connect()
         for _ in range(answers_before):
             client.send(put(b"before"))
             await client.echo()
         server.feed.entries = [b"entry"]
-        client.send(POST_FEED)
+        client.send(POST_FEED + behind)
         await until_async(lambda: taken(server))
         if with_reset:
             descriptor: socket.socket = client.writer.get_extra_info("socket")
@@ -102,6 +129,12 @@ async def test_an_entry_that_was_partly_read_is_not_handed_out_again() -> None:
 
 async def taken(server: Server) -> bool:
     return not server.feed.entries
+
+
+async def received_enough(server: Server) -> bool:
+    for connection in server.connections:
+        assert len(connection._unread) <= SLICE_BYTES + _PACKET_BYTES
+    return any(len(connection._unread) > SLICE_BYTES for connection in server.connections)
 
 
 async def given_back(server: Server) -> bool:
