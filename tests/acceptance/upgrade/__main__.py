@@ -1,10 +1,10 @@
 """Replace the programs of an earlier version by this one's under load, and check every job.
 
 `./scripts/dev.sh upgrade REVISION` runs managers and workers of that revision of this repository, and replaces them one
-after the other by those of these sources: managers first, workers first, and `workmanager up` as a whole; with and
-without Redis users, on one server or a cluster (`--cluster`). Clients submit, pull and look at everything, while the
-servers are restarted, too. Exits with 1 if a job was lost, doubled or ended otherwise than it should, if anything was
-answered with 500, or if a program logged an error.
+after the other by those of these sources: managers first, workers first, managers and a worker and then back, and
+`workmanager up` as a whole; with and without Redis users, on one server or a cluster (`--cluster`). Clients submit,
+pull and look at everything, while the servers are restarted, too. Exits with 1 if a job was lost, doubled or ended
+otherwise than it should, if anything was answered with 500, or if a program logged an error.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def main() -> int:
         valkey.server_binary = lambda: options.server
     are_wrong = []
     for order, users in product(options.order or ORDERS, options.users or USERS):
-        if order == "up" and (users != "none" or options.server):
+        if (order == "up" and (users != "none" or options.server)) or (users == "hosts" and not options.cluster):
             continue
         own_directory = directory / f"{order}-{users}"
         upgrade = RollingUpgrade(old, new, order, users, options.seconds, own_directory, options.cluster)

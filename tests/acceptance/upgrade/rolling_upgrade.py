@@ -18,11 +18,17 @@ from tests.acceptance.upgrade.versions import Program, Version
 from tests.ports import pick_port
 from tests.waiting import until, until_async
 
-Step = Callable[[Version], None]
-ORDERS = ("managers", "workers", "up")
-"""What is replaced first; `up` is `workmanager up`, which is stopped and started again on its data."""
-USERS = ("none", "old", "new")
-"""Redis users: none, those of the old version until everything is replaced, or those of the new one from the start."""
+Step = Callable[[], None]
+ORDERS = ("managers", "workers", "back", "up")
+"""What is replaced first; `up` is `workmanager up`, which is stopped and started again on its data.
+
+`back` is an upgrade that is rolled back: both managers and one worker are replaced, and then the old ones come back.
+"""
+USERS = ("none", "old", "new", "hosts")
+"""Redis users: none, those of the old version until everything is replaced, or those of the new one from the start.
+
+`hosts`, only of a cluster: each manager's host is replaced with its manager, servers and users, as on AWS.
+"""
 _END_SECONDS = 90.0
 
 
@@ -56,7 +62,7 @@ class RollingUpgrade:
             if self.order == "up":
                 port = pick_port(consecutive=2)
                 ports = [port, port + 1]
-                steps: list[Step] = [partial(self._start_up, port)]
+                steps: list[Step] = [partial(self._start_up, port, self.new)]
                 await asyncio.to_thread(self._start_up, port, self.old)
             else:
                 store = Store(self.directory, in_cluster=self.in_cluster, has_users=self.users != "none")
@@ -75,7 +81,7 @@ class RollingUpgrade:
         await until_async(lambda: _true(bool(clients.ledger.deliveries)), wanted="the first result")
         for step in steps:
             await asyncio.sleep(self.seconds)
-            await asyncio.to_thread(step, self.new)
+            await asyncio.to_thread(step)
             clients.raise_if_failed()
         await asyncio.gather(*map(_ready, urls))
         await asyncio.sleep(self.seconds)
@@ -99,17 +105,22 @@ class RollingUpgrade:
     def _start_programs(self, store: Store, ports: Sequence[int]) -> list[Step]:
         """Start the servers and all programs of the old version, and return the steps that replace these."""
         store.start(self.new if self.users == "new" else self.old)
-        managers: list[Step] = [partial(self._start_manager, f"manager-{port}", port, store) for port in ports]
-        workers: list[Step] = [partial(self._start_worker, f"worker-{number}", store) for number in (1, 2)]
+        managers = [partial(self._start_manager, store, number, port) for number, port in enumerate(ports)]
+        workers = [partial(self._start_worker, store, f"worker-{number}") for number in (1, 2)]
         for start in managers:
             start(self.old)
         store.wait_until_healthy()
         for start in workers:
             start(self.old)
+        if self.order == "back":
+            programs = (managers[0], workers[0], managers[1])
+            replaced = [partial(start, self.new) for start in programs]
+            return [*replaced, store.restart, *(partial(start, self.old) for start in reversed(programs))]
         first, last = (managers, workers) if self.order == "managers" else (workers, managers)
-        steps: list[Step] = [*first, lambda _: store.restart(), *last]
-        if self.users == "old":
-            steps.append(store.set_users)
+        steps: list[Step] = [partial(start, self.new) for start in first]
+        steps += [store.restart, *(partial(start, self.new) for start in last)]
+        if self.users in ("old", "hosts"):
+            steps.append(partial(store.set_users, self.new))
         return steps
 
     def _start_up(self, port: int, version: Version) -> None:
@@ -117,13 +128,17 @@ class RollingUpgrade:
         arguments += ["--data-dir", str(self.directory / "data"), *(["--cluster"] if self.in_cluster else [])]
         self._replace("up", version, arguments, {"API_KEYS": API_KEY, "CALLBACK_SECRETS": _SECRET})
 
-    def _start_manager(self, name: str, port: int, store: Store, version: Version) -> None:
+    def _start_manager(self, store: Store, number: int, port: int, version: Version) -> None:
+        name = f"manager-{port}"
+        if self.users == "hosts" and name in self._running:
+            self._running[name].stop()
+            store.restart_host(number, version)
         settings = {"API_KEYS": API_KEY, "CALLBACK_SECRETS": _SECRET, **store.manager_settings()}
         arguments = ("workmanager", "manager", "--port", str(port), "--scaler", "none")
         self._replace(name, version, arguments, settings)
         until(lambda: _answers(port), wanted=f"an answer of {name}")
 
-    def _start_worker(self, name: str, store: Store, version: Version) -> None:
+    def _start_worker(self, store: Store, name: str, version: Version) -> None:
         arguments = ("workmanager", "worker", "--slots", "2", "--name", name)
         self._replace(name, version, arguments, store.worker_settings())
 

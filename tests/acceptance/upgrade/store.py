@@ -1,5 +1,6 @@
 """The Redis of an upgrade: one server, or a cluster on three hosts, with the Redis users of a version or none."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.acceptance.upgrade.versions import Version
@@ -8,8 +9,9 @@ from workmanager.local.valkey import ValkeyServer
 from workmanager.local.valkey_cluster import ValkeyCluster
 
 _PASSWORDS = {role: f"{role}-password" for role in ("manager", "worker", "administrator", "replica")}
-_FIRST_HOST, _SECOND_HOST, _OWN_MASTERS = slice(0, 2), slice(2, 5), (0, 2, 5)
-"""Of `ValkeyCluster.hosts`."""
+_MANAGERS_HOSTS, _OWN_MASTERS = (slice(0, 2), slice(2, 5)), (0, 2, 5)
+"""The servers of each manager's host, and the first of each host, as in `ValkeyCluster.hosts`."""
+_USERS_FILE = "users.acl"
 _TESTS_USER = "user default on nopass ~* &* +@all"
 
 
@@ -24,9 +26,7 @@ class Store:
         self._directory = directory
         self._in_cluster = in_cluster
         self._has_users = has_users
-        settings = {}
-        if has_users:
-            settings = {"aclfile": str(self._users_file)}
+        settings = {"aclfile": _USERS_FILE} if has_users else {}
         if has_users and in_cluster:
             settings |= {"masteruser": "replica", "masterauth": _PASSWORDS["replica"]}
         self._cluster = ValkeyCluster(directory / "cluster", settings=settings)
@@ -36,7 +36,7 @@ class Store:
 
     def start(self, version: Version) -> None:
         """Start it with the users of `version`. A cluster is formed by its first manager."""
-        self._write_users(version)
+        self._write_users(version, self._servers)
         for server in self._servers:
             server.start()
 
@@ -46,24 +46,37 @@ class Store:
 
     def set_users(self, version: Version) -> None:
         """Have every server load the users of `version`."""
-        self._write_users(version)
+        self._write_users(version, self._servers)
         if self._has_users:
             for server in self._servers:
                 server.command("ACL", "LOAD")
 
     def restart(self) -> None:
-        """Restart the server, or those of one manager's host after those of the other's.
+        """Restart the server, or those of one manager's host after those of the other's."""
+        if self._in_cluster:
+            for number in range(len(_MANAGERS_HOSTS)):
+                self.restart_host(number)
+        else:
+            self._servers[0].stop()
+            self._servers[0].start()
 
-        A host of a cluster comes back once its master's replica has taken over, as when an upgrade replaces it.
+    def restart_host(self, number: int, version: Version | None = None) -> None:
+        """Stop the servers of a manager's host, and start them once the other hosts have all masters.
+
+        So does an upgrade that replaces the host.
+
+        Args:
+            version: whose users they then have; None for the same as before.
         """
-        for host in (_FIRST_HOST, _SECOND_HOST) if self._in_cluster else (slice(None),):
-            for server in self._servers[host]:
-                server.stop()
-            if self._in_cluster:
-                until(lambda: len(self._cluster.masters()) == len(_OWN_MASTERS), wanted="three masters without a host")
-            for server in self._servers[host]:
-                server.start()
-            self.wait_until_healthy()
+        servers = self._servers[_MANAGERS_HOSTS[number]]
+        for server in servers:
+            server.stop()
+        until(lambda: len(self._cluster.masters()) == len(_OWN_MASTERS), wanted="three masters without a host")
+        if version is not None:
+            self._write_users(version, servers)
+        for server in servers:
+            server.start()
+        self.wait_until_healthy()
 
     def wait_until_healthy(self) -> None:
         """Wait until every server serves, and each host of a cluster has its own master, as its managers want it."""
@@ -84,14 +97,13 @@ class Store:
     def worker_settings(self) -> dict[str, str]:
         return {"REDIS_URL": self._url("worker")}
 
-    @property
-    def _users_file(self) -> Path:
-        return self._directory / "users.acl"
-
-    def _write_users(self, version: Version) -> None:
-        if self._has_users:
-            users = version.users(self._directory, _PASSWORDS, in_cluster=self._in_cluster)
-            self._users_file.write_text("".join(f"{line}\n" for line in (_TESTS_USER, *users)))
+    def _write_users(self, version: Version, servers: Sequence[ValkeyServer]) -> None:
+        if not self._has_users:
+            return
+        users = version.users(self._directory, _PASSWORDS, in_cluster=self._in_cluster)
+        for server in servers:
+            server.directory.mkdir(parents=True, exist_ok=True)
+            (server.directory / _USERS_FILE).write_text("".join(f"{line}\n" for line in (_TESTS_USER, *users)))
 
     def _url(self, role: str) -> str:
         login = f"{role}:{_PASSWORDS[role]}@" if self._has_users else ""
