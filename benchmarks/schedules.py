@@ -1,7 +1,10 @@
 """Schedules that are all due at the same minute: runs enqueued per second by one manager, and by RQ's cron."""
 
 import asyncio
+import contextlib
+import threading
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 
@@ -13,6 +16,7 @@ from benchmarks.harness.comparison import compare, parse_options
 from benchmarks.harness.redis_servers import BenchmarkRedis, redis_server
 from jobqueue.audit import Author
 from jobqueue.model import NewJob
+from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from manager.schedules.firing import ScheduleFiring
 from manager.schedules.record import CatchUp, Progress, Schedule
@@ -47,16 +51,45 @@ async def _fire(server: BenchmarkRedis, schedules: int, minutes: int) -> Figures
     shards = await Shards.connect(server.url)
     try:
         firing, shard = ScheduleFiring(shards), shards.all[0]
-        for number in range(schedules):
-            new = Progress("", START + 60)
-            change = Change(Author("none", "", ""), "schedule_saved")
-            await save_schedule(shard, _schedule(number), None, new, change)
+        await _create(shard, schedules)
         measured = _Measured(server)
         for minute in range(1, minutes + 1):
             await firing.fire_due(shard, now=START + 60 * minute)
         return measured.figures(schedules * minutes)
     finally:
         await shards.close()
+
+
+@contextlib.contextmanager
+def due_schedules(url: str, schedules: int, runs: int) -> Iterator[None]:
+    """Create schedules, and let one manager's part enqueue `runs` runs of them, one minute after the other."""
+    ended = threading.Event()
+
+    async def fire() -> None:
+        shards = await Shards.connect(url)
+        try:
+            firing, shard = ScheduleFiring(shards), shards.all[0]
+            await _create(shard, schedules)
+            for minute in range(1, runs // schedules + 1):
+                if ended.is_set():
+                    break
+                await firing.fire_due(shard, now=START + 60 * minute)
+        finally:
+            await shards.close()
+
+    thread = threading.Thread(target=lambda: asyncio.run(fire()))
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+async def _create(shard: Shard, schedules: int) -> None:
+    for number in range(schedules):
+        change = Change(Author("none", "", ""), "schedule_saved")
+        await save_schedule(shard, _schedule(number), None, Progress("", START + 60), change)
 
 
 def _schedule(number: int) -> Schedule:

@@ -1,4 +1,5 @@
 // BullMQ app for the benchmarks. `fill URL N` queues N jobs with addBulk; `joins URL N` queues N flows of five children;
+// `schedules URL N` creates N schedulers whose next run is always due;
 // `latency URL N` times N jobs, one after the other; `work URL CONCURRENCY` runs jobs until killed, and
 // `limited URL CONCURRENCY` with a limit that is never reached.
 const { FlowProducer, Queue, QueueEvents, Worker } = require('bullmq');
@@ -30,6 +31,16 @@ async function joins(groups) {
   process.exit(0);
 }
 
+async function schedules(number) {
+  const queue = new Queue('side', { connection: connection() });
+  for (let start = 0; start < number; start += 100) {
+    const some = Array.from({ length: Math.min(100, number - start) }, (_, place) => start + place);
+    await Promise.all(some.map((each) => queue.upsertJobScheduler(`s${each}`, { every: 1 }, { name: 'noop', data: {} })));
+  }
+  await queue.close();
+  process.exit(0);
+}
+
 async function latency(jobs) {
   const queue = new Queue('side', { connection: connection() });
   const events = new QueueEvents('side', { connection: connection() });
@@ -54,5 +65,5 @@ function work(concurrency, options = {}) {
 }
 
 const limiter = { max: 1e9, duration: 1000 };
-const verbs = { fill, joins, latency, work, limited: (concurrency) => work(concurrency, { limiter }) };
+const verbs = { fill, joins, schedules, latency, work, limited: (concurrency) => work(concurrency, { limiter }) };
 verbs[verb](Number(number));
