@@ -23,6 +23,11 @@ def become_subreaper() -> bool:
     return bool(ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
 
 
+def can_list_children() -> bool:
+    """Return whether this system tells the children of a process."""
+    return os.path.exists(f"/proc/self/task/{os.getpid()}/children")
+
+
 def children_of(pid: int) -> list[int]:
     """Return the children of a process, ended ones that nobody has waited for included; [] if it is gone.
 

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Collection
 
-from processes.descendants import become_subreaper, children_of, kill_children
+from processes.descendants import become_subreaper, can_list_children, children_of, kill_children
 
 DEADLINE_SECONDS = 2.0
 """How long processes that ended jobs have left may take to die. A process that forks all the time may never."""
@@ -14,10 +14,15 @@ _LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT
 
 
 class ChildWatch:
-    """Ends the processes that a job has left behind, also those in sessions of their own."""
+    """Ends the processes that a job has left behind, also those in sessions of their own.
+
+    Attributes:
+        can_spare: whether it can tell the others from one that is to live (`end_others`).
+    """
 
     def __init__(self) -> None:
         become_subreaper()
+        self.can_spare = can_list_children()
         self._kept: Collection[int] = ()
 
     def keep(self) -> None:

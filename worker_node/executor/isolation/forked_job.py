@@ -73,7 +73,7 @@ class ForkRunner:
     def prepare(self, sequence: int, job: Job) -> None:
         """Make the process for a job that comes next. Nothing of it runs before `run` is called with its number."""
         # What a module has changed since the last fork is found out between two jobs.
-        if len(sys.modules) == self._modules:
+        if len(sys.modules) == self._modules and self._children.can_spare:
             with suppress(OSError):  # `run` tries it again.
                 self._prepared = self._start(sequence, job)
 
