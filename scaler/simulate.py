@@ -17,7 +17,7 @@ from scaler.simulation.our_policy import WorkManagerPolicy, limits_for_scenario
 from scaler.simulation.peers import PEERS
 from scaler.simulation.svg import MatplotlibMissing, require_matplotlib
 from scaler.simulation.system import Scenario
-from scaler.simulation.trace import FORMATS, TracedJob, TraceError, read_trace
+from scaler.simulation.trace import FORMATS, TracedJob, TraceError, format_of, read_trace
 
 OUR_POLICY = "workmanager"
 PARETO_WEIGHTS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.compare:
             require_matplotlib()
-        jobs = read_trace(options.trace, options.format or _format_of(options.trace))
+        jobs = read_trace(options.trace, options.format or format_of(options.trace))
     except MatplotlibMissing as error:
         _print_error(f"--compare: {error}")
         return 2
@@ -163,13 +163,6 @@ def _row(name: str, result: PolicyResult) -> tuple[str, ...]:
         str(result.launches),
         f"{result.objective:.4f}",
     )
-
-
-def _format_of(trace: Path) -> str:
-    """The format that a trace's file name suggests: `….swf…` is an SWF log, `Azure…` one of Azure's traces."""
-    if ".swf" in trace.name:
-        return "swf"
-    return "azure" if trace.name.startswith("Azure") else "csv"
 
 
 def _parser() -> argparse.ArgumentParser:

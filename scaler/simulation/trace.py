@@ -46,6 +46,13 @@ def read_trace(path: Path, format_name: str) -> list[TracedJob]:
     return [TracedJob(job.submit_seconds - start, job.service_seconds, job.function) for job in jobs]
 
 
+def format_of(path: Path) -> str:
+    """Return the format that a trace's file name suggests: `….swf…` is an SWF log, `Azure…` one of Azure's traces."""
+    if ".swf" in path.name:
+        return "swf"
+    return "azure" if path.name.startswith("Azure") else "csv"
+
+
 def write_trace(path: Path, jobs: Sequence[TracedJob]) -> None:
     """Write a trace in this project's CSV format."""
     with path.open("w", newline="") as file:
