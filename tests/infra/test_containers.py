@@ -19,6 +19,7 @@ import yaml
 from benchmarks.harness.environments import Environment
 from processes.settings_file import NAMES, SECRETS
 from tests.waiting import until
+from workmanager.http.transport import FIRST_ATTEMPT_TIMEOUT_SECONDS
 from workmanager.local.ports import free_port
 from workmanager.local.valkey import server_binary
 from workmanager.store_settings import REDIS_SETTINGS
@@ -73,6 +74,18 @@ def test_each_service_finds_the_others(compose: Any) -> None:
         for volume in service.get("volumes", ()):
             source = volume.partition(":")[0]
             assert not source.startswith("./") or (CONTAINERS / source).exists()
+
+
+def test_health_checks_have_no_blanks_at_which_podman_4_would_split_them(compose: Any) -> None:
+    checks = [service["healthcheck"]["test"] for service in compose["services"].values() if "healthcheck" in service]
+    assert len(checks) == 3
+    assert [argument for check in checks for argument in check if " " in argument] == []
+
+
+def test_nginx_asks_the_other_manager_before_a_client_gives_up() -> None:
+    told = re.search(r"proxy_connect_timeout (\d+)s;", (CONTAINERS / "nginx.conf").read_text())
+    assert told is not None
+    assert int(told[1]) < FIRST_ATTEMPT_TIMEOUT_SECONDS / 2
 
 
 def test_docker_compose_accepts_the_file() -> None:
