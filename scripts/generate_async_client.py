@@ -222,7 +222,9 @@ class _Async(ast.NodeTransformer):
             return ast.AsyncFunctionDef(**dict(ast.iter_fields(node)))
         return node
 
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.ImportFrom:
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.ImportFrom | list[ast.ImportFrom]:
+        if node.module in SOURCES:
+            return [*_imports(node.module, node, self._kinds, self._renamed)]
         source, asyncio_s = CONNECTIONS
         if node.module == source:
             node.module = asyncio_s
@@ -263,6 +265,7 @@ class _Async(ast.NodeTransformer):
 
     def visit_Constant(self, node: ast.Constant) -> ast.Constant:
         if isinstance(node.value, str):
+            node.value = self._renamed.get(node.value, node.value)
             for old, new in TEXTS.items():
                 node.value = node.value.replace(old, new)
         return node

@@ -20,18 +20,15 @@ import os
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from types import TracebackType
-from typing import Any, Literal, Self, Unpack
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, Unpack
 
 from workmanager.errors import ClientError, Conflict, JobFailed, NotFound, Unavailable, UsageError
 from workmanager.http.administration_methods import AdministrationMethods
 from workmanager.http.batch_answers import batch_error, can_be_sent_again, retry_after_seconds
-from workmanager.http.callbacks import Callbacks
 from workmanager.http.handles import FINAL_STATUSES, JobHandle
 from workmanager.http.job_methods import JobMethods, JobView
-from workmanager.http.operations import Operations
-from workmanager.http.schedules import Schedules
 from workmanager.http.submission import (
     Batch,
     JobOptions,
@@ -42,10 +39,15 @@ from workmanager.http.submission import (
     split_into_batches,
     with_id,
 )
-from workmanager.http.system import System
 from workmanager.http.transport import Transport
 from workmanager.http.warnings import Warnings
 from workmanager.http.workflow_methods import WorkflowMethods
+
+if TYPE_CHECKING:
+    from workmanager.http.callbacks import Callbacks
+    from workmanager.http.operations import Operations
+    from workmanager.http.schedules import Schedules
+    from workmanager.http.system import System
 
 __all__ = [
     "FINAL_STATUSES",
@@ -66,8 +68,7 @@ MAX_AHEAD = 1_000
 """How many jobs `map` submits ahead."""
 
 
-@dataclass(frozen=True, slots=True)
-class Completed:
+class Completed(NamedTuple):
     """A pulled result: the job's Work ID, and its value (a hex digest, or the JSON result of another function)."""
 
     id: str
@@ -77,11 +78,8 @@ class Completed:
 class Client(JobMethods, WorkflowMethods, AdministrationMethods):
     """A client of one system, through any of its managers. Thread-safe.
 
-    Attributes:
-        callbacks: lists and shows callbacks, sends them again, fetches those for a listener.
-        operations: requeues, cancels or deletes all jobs that match.
-        schedules: creates, shows, changes and deletes schedules.
-        system: shows workers, the audit stream and metrics.
+    `callbacks`, `operations`, `schedules` and `system` have methods of their own. Each is imported when it is first
+    asked for: a command needs one at most, and waits for what is imported.
     """
 
     def __init__(self, urls: str | Sequence[str], key: str | None = None, *, retry_seconds: float = 15.0) -> None:
@@ -98,10 +96,34 @@ class Client(JobMethods, WorkflowMethods, AdministrationMethods):
         self._warnings = Warnings()
         self._retry_seconds = retry_seconds
         self._transport = Transport([urls] if isinstance(urls, str) else urls, key, retry_seconds=retry_seconds)
-        self.callbacks = Callbacks(self._transport)
-        self.operations = Operations(self._transport)
-        self.schedules = Schedules(self._transport)
-        self.system = System(self._transport)
+
+    @cached_property
+    def callbacks(self) -> "Callbacks":
+        """Lists and shows callbacks, sends them again, fetches those for a listener."""
+        from workmanager.http.callbacks import Callbacks
+
+        return Callbacks(self._transport)
+
+    @cached_property
+    def operations(self) -> "Operations":
+        """Requeues, cancels or deletes all jobs that match."""
+        from workmanager.http.operations import Operations
+
+        return Operations(self._transport)
+
+    @cached_property
+    def schedules(self) -> "Schedules":
+        """Creates, shows, changes and deletes schedules."""
+        from workmanager.http.schedules import Schedules
+
+        return Schedules(self._transport)
+
+    @cached_property
+    def system(self) -> "System":
+        """Shows workers, the audit stream and metrics."""
+        from workmanager.http.system import System
+
+        return System(self._transport)
 
     @classmethod
     def from_environment(cls, *, retry_seconds: float = 15.0) -> Self:

@@ -28,7 +28,11 @@ def test_a_program_starts_without_a_library_that_it_may_never_use(program: str, 
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
 
 
-SLOW_TO_IMPORT = {"httpx", "asyncio", "subprocess", "certifi", "urllib.request"}
+SLOW_TO_IMPORT = {
+    *("httpx", "asyncio", "subprocess", "certifi", "urllib.request", "logging", "pathlib"),
+    *("inspect", "ast", "dis"),  # imported by dataclasses
+    *("shutil", "zlib", "bz2", "lzma"),  # imported by argparse for the width of a terminal
+}
 
 
 def test_a_command_asks_a_manager_without_libraries_that_take_long_to_import() -> None:

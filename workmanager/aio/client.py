@@ -15,16 +15,13 @@ import json
 import os
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from functools import cached_property
 from types import TracebackType
-from typing import Any, Literal, Self, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from workmanager.aio.administration_methods import AsyncAdministrationMethods
-from workmanager.aio.callbacks import AsyncCallbacks
 from workmanager.aio.handles import AsyncJobHandle
 from workmanager.aio.job_methods import AsyncJobMethods
-from workmanager.aio.operations import AsyncOperations
-from workmanager.aio.schedules import AsyncSchedules
-from workmanager.aio.system import AsyncSystem
 from workmanager.aio.transport import AsyncTransport
 from workmanager.aio.workflow_methods import AsyncWorkflowMethods
 from workmanager.client import DEFAULT_URL, MAX_AHEAD, Completed
@@ -42,15 +39,18 @@ from workmanager.http.submission import (
 )
 from workmanager.http.warnings import Warnings
 
+if TYPE_CHECKING:
+    from workmanager.aio.callbacks import AsyncCallbacks
+    from workmanager.aio.operations import AsyncOperations
+    from workmanager.aio.schedules import AsyncSchedules
+    from workmanager.aio.system import AsyncSystem
+
 
 class AsyncClient(AsyncJobMethods, AsyncWorkflowMethods, AsyncAdministrationMethods):
     """A client of one system, through any of its managers. For one event loop.
 
-    Attributes:
-        callbacks: lists and shows callbacks, sends them again, fetches those for a listener.
-        operations: requeues, cancels or deletes all jobs that match.
-        schedules: creates, shows, changes and deletes schedules.
-        system: shows workers, the audit stream and metrics.
+    `callbacks`, `operations`, `schedules` and `system` have methods of their own. Each is imported when it is first
+    asked for: a command needs one at most, and waits for what is imported.
     """
 
     def __init__(self, urls: str | Sequence[str], key: str | None = None, *, retry_seconds: float = 15.0) -> None:
@@ -67,10 +67,34 @@ class AsyncClient(AsyncJobMethods, AsyncWorkflowMethods, AsyncAdministrationMeth
         self._warnings = Warnings()
         self._retry_seconds = retry_seconds
         self._transport = AsyncTransport([urls] if isinstance(urls, str) else urls, key, retry_seconds=retry_seconds)
-        self.callbacks = AsyncCallbacks(self._transport)
-        self.operations = AsyncOperations(self._transport)
-        self.schedules = AsyncSchedules(self._transport)
-        self.system = AsyncSystem(self._transport)
+
+    @cached_property
+    def callbacks(self) -> "AsyncCallbacks":
+        """Lists and shows callbacks, sends them again, fetches those for a listener."""
+        from workmanager.aio.callbacks import AsyncCallbacks
+
+        return AsyncCallbacks(self._transport)
+
+    @cached_property
+    def operations(self) -> "AsyncOperations":
+        """Requeues, cancels or deletes all jobs that match."""
+        from workmanager.aio.operations import AsyncOperations
+
+        return AsyncOperations(self._transport)
+
+    @cached_property
+    def schedules(self) -> "AsyncSchedules":
+        """Creates, shows, changes and deletes schedules."""
+        from workmanager.aio.schedules import AsyncSchedules
+
+        return AsyncSchedules(self._transport)
+
+    @cached_property
+    def system(self) -> "AsyncSystem":
+        """Shows workers, the audit stream and metrics."""
+        from workmanager.aio.system import AsyncSystem
+
+        return AsyncSystem(self._transport)
 
     @classmethod
     def from_environment(cls, *, retry_seconds: float = 15.0) -> Self:

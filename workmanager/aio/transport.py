@@ -24,7 +24,6 @@ from workmanager.http.transport import (
     _json_bytes,
     _query,
     _timeout_seconds,
-    log,
 )
 
 if TYPE_CHECKING:
@@ -159,6 +158,9 @@ class AsyncTransport:
             may_be_done = may_be_done or (was_sent and (not is_refused))
             self._current = (current + 1) % len(self._urls)
             if pause_seconds:
+                import logging
+
+                log = logging.getLogger(__name__)
                 log.info("%s; trying again for %.0f s", failure, deadline - time.monotonic())
             await asyncio.sleep(pause_seconds)
         raise AssertionError("unreachable: the loop ends by return or raise")

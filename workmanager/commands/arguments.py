@@ -20,10 +20,36 @@ RETRY_SECONDS = 8.0
 
 
 class CommandParser(argparse.ArgumentParser):
-    """An argument parser that reports a usage error in one line."""
+    """An argument parser that reports a usage error in one line.
+
+    Attributes:
+        help_class: formats the help.
+    """
+
+    help_class: type[argparse.HelpFormatter] = argparse.HelpFormatter
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, formatter_class=self._make_formatter)
+
+    def _make_formatter(self, prog: str) -> argparse.HelpFormatter:
+        # argparse makes one for each option, to check it. If it has to find the width, it imports shutil for it, and so
+        # four libraries of compression.
+        return self.help_class(prog, width=_help_columns())
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message} (see {self.prog} --help)")
+
+
+def _help_columns() -> int:
+    """Return how wide help is: as the terminal, with a margin."""
+    told = os.environ.get("COLUMNS", "")
+    if told.isdecimal() and int(told):
+        return int(told) - 2
+    try:
+        columns = os.get_terminal_size(sys.stdout.fileno()).columns
+    except (AttributeError, ValueError, OSError):  # It is closed, or no terminal.
+        columns = 0
+    return (columns or 80) - 2
 
 
 def or_list(arguments: Sequence[str]) -> Sequence[str]:

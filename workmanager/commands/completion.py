@@ -30,9 +30,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def make_parser() -> CommandParser:
     """Return the parser of the options."""
-    parser = CommandParser(
-        prog="workmanager completion", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandParser(prog="workmanager completion", description=__doc__)
+    parser.help_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("shell", choices=SHELLS)
     return parser
 

@@ -69,7 +69,7 @@ def main(arguments: Sequence[str]) -> int:
 def make_parser() -> CommandParser:
     """Return the parser of the options."""
     parser = client_parser("submit", __doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.help_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EPILOG
     parser.usage = (
         "workmanager submit FILE... [--iterations N] [--function NAME] [OPTION...]\n"

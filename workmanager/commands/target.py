@@ -6,9 +6,7 @@ other. If a context is named that has none, the environment's key is not sent ei
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from workmanager.errors import UsageError
 
@@ -19,8 +17,7 @@ KEY_COMMAND_SECONDS = 60
 CONTEXT_NAMES = ("url", "api_key", "api_key_file", "api_key_command")
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """A system's managers, and the key for them."""
 
     urls: Sequence[str]
@@ -73,7 +70,7 @@ def _read_file(environ: Mapping[str, str], config: str | None) -> tuple[str, Map
     path = config or environ.get("WORKMANAGER_CONFIG")
     if path is None:
         home = environ.get("XDG_CONFIG_HOME")
-        path = str(Path(home) / "workmanager" / "config.yaml") if home else DEFAULT_FILE
+        path = os.path.join(home, "workmanager", "config.yaml") if home else DEFAULT_FILE
         if not os.path.isfile(os.path.expanduser(path)):
             return path, {}
     from processes.settings_file import SettingsFileError, read_settings_file  # Here, because most have no file.
@@ -116,7 +113,8 @@ def _key_of(settings: Mapping[str, Any], path: str = "") -> str | None:
 
 def _read_key(path: str, name: str) -> str:
     try:
-        return _one_key(Path(path).expanduser().read_text(encoding="utf-8"), name)
+        with open(os.path.expanduser(path), encoding="utf-8") as file:
+            return _one_key(file.read(), name)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UsageError(f"{name}: {path} cannot be read: {reason}") from error

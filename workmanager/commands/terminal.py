@@ -1,6 +1,5 @@
 """What a person at a terminal gets, and a program does not: colours."""
 
-import logging
 import os
 import sys
 from typing import TextIO
@@ -22,16 +21,17 @@ def is_terminal(stream: TextIO) -> bool:
 
 def tell_of_repeats() -> None:
     """Tell once on standard error if no manager answers and the request is repeated: a person is waiting."""
+    import logging  # Here, because commands that no person waits for need none of it.
+
+    def tell_first(record: logging.LogRecord) -> bool:
+        logger.removeFilter(tell_first)
+        logger.setLevel(logging.NOTSET)
+        print(f"workmanager: {record.getMessage()}", file=sys.stderr, flush=True)
+        return False
+
     logger = logging.getLogger("workmanager.http.transport")
     logger.setLevel(logging.INFO)
-    logger.addHandler(_FirstRecord())
-
-
-class _FirstRecord(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        if self.level == logging.NOTSET:
-            self.setLevel(logging.CRITICAL)
-            print(f"workmanager: {record.getMessage()}", file=sys.stderr, flush=True)
+    logger.addFilter(tell_first)
 
 
 def has_colours(stream: TextIO) -> bool:

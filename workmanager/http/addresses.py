@@ -6,9 +6,7 @@ The environment says it as it does for other programs: `HTTP_PROXY`, `HTTPS_PROX
 
 import os
 import sys
-from base64 import b64encode
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from workmanager.errors import UsageError
@@ -24,8 +22,7 @@ THIS_MACHINE = frozenset({"127.0.0.1", "localhost", "::1"})
 """Managers here are not reached through a proxy that the environment names."""
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """One manager.
 
     Attributes:
@@ -41,8 +38,12 @@ class Address:
     host: str
     port: int
     path: str
-    credentials: dict[str, str] = field(repr=False)
+    credentials: dict[str, str]
     proxy: "Address | None" = None
+
+    def __repr__(self) -> str:
+        """Return what may stand in a log: not the credentials."""
+        return f"Address({self.url!r}, proxy={self.proxy!r})"
 
     @property
     def origin(self) -> str:
@@ -70,7 +71,7 @@ def find_address(url: str, *, use_proxies: bool = True) -> Address:
             f"the environment names a proxy of kind {kind!r} for {address.url}; only http:// ones can be used. "
             f"Set NO_PROXY={address.host} to do without it"
         )
-    return replace(address, proxy=proxy)
+    return address._replace(proxy=proxy)
 
 
 def without_user(url: str) -> str:
@@ -105,7 +106,7 @@ def parse_url(url: str, header: str = "Authorization") -> Address | None:
     """Return the address of a URL; None if it is not http:// or https://."""
     try:
         parts = urlsplit(url)
-        host, port = (parts.hostname or "").encode("idna").decode(), parts.port
+        host, port = _ascii_host(parts.hostname or ""), parts.port
     except ValueError:
         return None
     if not host or parts.scheme not in PORTS or not url.isprintable() or " " in url:
@@ -113,6 +114,17 @@ def parse_url(url: str, header: str = "Authorization") -> Address | None:
     port = port or PORTS[parts.scheme]
     path, credentials = quote_path(parts.path), _credentials(parts, header)
     return Address(without_user(url), parts.scheme == "https", host, port, path, credentials)
+
+
+def _ascii_host(name: str) -> str:
+    """Return a host as DNS has it.
+
+    Raises:
+        ValueError: no host can have this name.
+    """
+    # What loads the tables of the codec takes longer than the rest of this module; nearly all names need none.
+    is_plain = name.isascii() and all(0 < len(label) < 64 for label in name.removesuffix(".").split("."))
+    return name if is_plain else name.encode("idna").decode()
 
 
 def quote_path(text: str) -> str:
@@ -123,6 +135,8 @@ def quote_path(text: str) -> str:
 def _credentials(parts: SplitResult, header: str) -> dict[str, str]:
     if parts.username is None:
         return {}
+    from base64 import b64encode  # Here, as few have them.
+
     pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
     return {header: f"Basic {b64encode(pair.encode()).decode()}"}
 

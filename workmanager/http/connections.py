@@ -12,8 +12,8 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from typing import NamedTuple
 
 from workmanager.http.addresses import Address, find_address, trusted_authorities
 from workmanager.http.answer import Answer, NoAnswer
@@ -126,8 +126,7 @@ class Connections:
         return answer
 
 
-@dataclass(frozen=True, slots=True)
-class _Idle:
+class _Idle(NamedTuple):
     """A connection that waits for its next request.
 
     Attributes:

@@ -7,7 +7,6 @@ longer than everything else that a command does before its first request, and `-
 
 import itertools
 import json
-import logging
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,8 +21,6 @@ from workmanager.http.answer import Answer, NoAnswer
 
 if TYPE_CHECKING:
     from workmanager.http.connections import SyncAnswer
-
-log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_SECONDS = 3.0
 ANSWER_TIMEOUT_SECONDS = 30.0
@@ -170,6 +167,9 @@ class Transport:
             may_be_done = may_be_done or (was_sent and not is_refused)
             self._current = (current + 1) % len(self._urls)
             if pause_seconds:
+                import logging  # Here, as a request is seldom sent twice.
+
+                log = logging.getLogger(__name__)
                 log.info("%s; trying again for %.0f s", failure, deadline - time.monotonic())
             time.sleep(pause_seconds)
         raise AssertionError("unreachable: the loop ends by return or raise")

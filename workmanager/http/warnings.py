@@ -1,10 +1,10 @@
 """Warnings in the answers of managers."""
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
-log = logging.getLogger("workmanager.client")  # the name that programs know
+LOGGER = "workmanager.client"
+"""The name that programs know."""
 
 
 class Warnings:
@@ -18,4 +18,6 @@ class Warnings:
         warning = answer.get("warning")
         if warning and warning not in self._told:
             self._told.add(warning)
-            log.warning("%s", warning)
+            import logging  # Here, as few answers warn.
+
+            logging.getLogger(LOGGER).warning("%s", warning)
