@@ -1,6 +1,7 @@
 """`python -m manager`: run one manager, the HTTP server in front of the queue."""
 
 import argparse
+import errno
 import logging
 import os
 import sys
@@ -48,7 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         listener = listen(given.host, given.port)
     except OSError as error:
-        sys.stderr.write(f"cannot listen on {given.host}:{given.port}: {error.strerror or error}\n")
+        is_in_use = error.errno == errno.EADDRINUSE
+        reason = "the port is in use; choose another with --port" if is_in_use else error.strerror or error
+        sys.stderr.write(f"cannot listen on {given.host}:{given.port}: {reason}\n")
         return 1
     options = ServerOptions(given.host, given.port, given.scaler, given.parent_fd)
 

@@ -31,10 +31,10 @@ class CommandParser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options, formatter_class=self._make_formatter)
 
-    def _make_formatter(self, prog: str) -> argparse.HelpFormatter:
+    def _make_formatter(self, prog: str, width: int | None = None) -> argparse.HelpFormatter:
         # argparse makes one for each option, to check it. If it has to find the width, it imports shutil for it, and so
-        # four libraries of compression.
-        return self.help_class(prog, width=_help_columns())
+        # three libraries of compression.
+        return self.help_class(prog, width=width or _help_columns())
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message} (see {self.prog} --help)")

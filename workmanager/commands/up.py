@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from workmanager.local.system import LocalSystem, LocalSystemConfig
 DEFAULT_PORT = 5000
 _WHAT_NOW = """
   dashboard  {url}
-  try        workmanager submit README.md --wait
+  try        {program} submit --function noop --wait
   log        {log} (warnings appear here, too)
   stop       Ctrl-C
 """
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
         if system.start():
             print("ready", *config.urls, flush=True)
             if log_file is not None:
-                log_file.started(_WHAT_NOW.format(url=config.urls[0], log=log_file.path))
+                log_file.started(_WHAT_NOW.format(url=config.urls[0], program=program_name(), log=log_file.path))
             system.supervise()
         if log_file is not None:
             log_file.say("stopping: running jobs may finish; Ctrl-C once more ends them")
@@ -59,6 +60,12 @@ def main(arguments: Sequence[str]) -> int:
         if log_file is not None:
             log_file.close()
     return 0
+
+
+def program_name() -> str:
+    """Return what starts this program: its name if the shell finds it, otherwise what this run was started with."""
+    is_found = shutil.which("workmanager") is not None
+    return sys.argv[0] if sys.argv[0].endswith("workmanager") and not is_found else "workmanager"
 
 
 def _log_file(config: LocalSystemConfig) -> LogFile:
