@@ -17,6 +17,7 @@ class ScriptedEc2:
 
     Attributes:
         refusals: by method.
+        hidden_seconds: how long new instances are not described.
         lost_answers: so many of the next launches take effect without an answer.
         calls: (time, method, arguments) of each call.
         instances: by id, as DescribeInstances returns them.
@@ -30,6 +31,7 @@ class ScriptedEc2:
         self.calls: list[tuple[float, str, Mapping[str, Any]]] = []
         self.instances: dict[str, dict[str, Any]] = {}
         self.protected: dict[str, str] = {}
+        self.hidden_seconds = 0.0
         self.lost_answers = 0
         self._by_token: dict[str, list[dict[str, Any]]] = {}
 
@@ -45,7 +47,9 @@ class ScriptedEc2:
 
     def describe_instances(self, **arguments: Any) -> Mapping[str, Any]:
         self._begin("describe_instances", arguments)
-        return {"Reservations": [{"Instances": list(self.instances.values())}]}
+        shown = self._clock.now - self.hidden_seconds
+        instances = [each for each in self.instances.values() if each["LaunchTime"].timestamp() <= shown]
+        return {"Reservations": [{"Instances": instances}]}
 
     def terminate_instances(self, **arguments: Any) -> Mapping[str, Any]:
         self._begin("terminate_instances", arguments)
