@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         listener = listen(given.host, given.port)
     except OSError as error:
         is_in_use = error.errno == errno.EADDRINUSE
-        reason = "the port is in use; choose another with --port" if is_in_use else error.strerror or error
+        reason = "the port is in use; choose another with --port" if is_in_use else error.strerror or str(error)
         sys.stderr.write(f"cannot listen on {given.host}:{given.port}: {reason}\n")
         return 1
     options = ServerOptions(given.host, given.port, given.scaler, given.parent_fd)
