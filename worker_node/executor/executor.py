@@ -182,6 +182,8 @@ class Executor:
             call = ahead[1] if ahead is not None and ahead[0] == task.sequence else self._runner.decode(task)
             if call.pickled:
                 self._status.set_function(call.function.encode())  # The agent can read the other records.
+            if call.version:
+                self._status.set_version(call.version.encode())
             self._must_restore = call.pickled or call.function not in BUILT_IN or task.callbacks is not None
             if not self._logging_is_set_up:
                 self._logging_is_set_up = set_up_plain_logging(self._log_level)

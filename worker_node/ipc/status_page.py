@@ -23,8 +23,9 @@ _FUTURE_WRITE_SEAL = 0x10
 class StatusPage:
     """The executor's page: the running task, and the memory in use."""
 
-    _SEQUENCE, _STARTED, _CHECK, _NAME_SIZE, _RESIDENT = range(5)
-    _NAME_AT, _NAME_BYTES = 5 * 8, 200
+    _SEQUENCE, _STARTED, _CHECK, _NAME_SIZE, _RESIDENT, _VERSION_SIZE = range(6)
+    _NAME_AT, _NAME_BYTES = 6 * 8, 200
+    _VERSION_AT, _VERSION_BYTES = _NAME_AT + _NAME_BYTES, 64
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
@@ -49,7 +50,7 @@ class StatusPage:
         numbers = self._numbers
         numbers[self._STARTED] = now_ns
         numbers[self._CHECK] = sequence ^ now_ns
-        numbers[self._NAME_SIZE] = 0
+        numbers[self._NAME_SIZE] = numbers[self._VERSION_SIZE] = 0
         numbers[self._SEQUENCE] = sequence
 
     def set_function(self, function: bytes) -> None:
@@ -57,6 +58,11 @@ class StatusPage:
         size = min(len(function), self._NAME_BYTES)
         self._memory[self._NAME_AT : self._NAME_AT + size] = function[:size]
         self._numbers[self._NAME_SIZE] = size
+
+    def set_version(self, version: bytes) -> None:
+        """Executor: note the version of the running task's function."""
+        self._memory[self._VERSION_AT : self._VERSION_AT + len(version)] = version
+        self._numbers[self._VERSION_SIZE] = len(version)
 
     def running_task(self, now_ns: int) -> tuple[int, int]:
         """Return the last task that was started (0: none), and when by the monotonic clock (0: it has ended)."""
@@ -70,6 +76,12 @@ class StatusPage:
         """Public name of the function that the running task calls; '' until it is known."""
         size = min(self._numbers[self._NAME_SIZE], self._NAME_BYTES)
         return self._memory[self._NAME_AT : self._NAME_AT + size].decode("utf-8", "replace")
+
+    @property
+    def version(self) -> str:
+        """Version of the function that the running task calls; '' if it has none, or as long as it is not known."""
+        size = min(self._numbers[self._VERSION_SIZE], self._VERSION_BYTES)
+        return self._memory[self._VERSION_AT : self._VERSION_AT + size].decode("ascii", "replace")
 
     @property
     def resident_bytes(self) -> int:

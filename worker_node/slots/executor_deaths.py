@@ -10,7 +10,7 @@ from worker_node.ipc.protocol import RECYCLING_REASONS
 from worker_node.job_limits import LimitTable
 from worker_node.slots.held_jobs import HeldJobs
 from worker_node.slots.outcomes import ExecutorDeath, classify_death
-from worker_node.slots.reports import ReportChecker
+from worker_node.slots.reports import ReportChecker, is_version
 from worker_node.slots.slot_events import SlotEvents
 
 log = logging.getLogger(__name__)
@@ -74,5 +74,7 @@ class ExecutorDeaths:
             return replace(death, begun=0), None
         function = self._checker.function_of(job, death.function)
         seconds = max(0.0, min(death.seconds, monotonic() - self._held.due_since()))
+        version = death.version if death.begun == sequence and is_version(death.version) else ""
         hint = self._limits.of(function).hint()
-        return replace(death, begun=sequence, function=function, seconds=seconds, hint=hint), job
+        complete = replace(death, begun=sequence, function=function, seconds=seconds, version=version, hint=hint)
+        return complete, job

@@ -152,7 +152,8 @@ class ExecutorKeeper:
         """Let go of an executor that has died; return its death, and whether the agent intended it."""
         now_ns = time.monotonic_ns()
         begun, started_ns = process.status.running_task(now_ns)
-        death = ExecutorDeath(exit_code, begun, process.status.function, (now_ns - started_ns) / 1e9, self._kill)
+        status, seconds = process.status, (now_ns - started_ns) / 1e9
+        death = ExecutorDeath(exit_code, begun, status.function, seconds, self._kill, status.version)
         intended = self._stopping or self._recycling or self._kill is not None
         process.close()
         self.process, self._kill = None, None

@@ -58,6 +58,7 @@ class ExecutorDeath:
         function: public name of the function that this task called.
         seconds: for how long the task had run.
         kill: None if it was not the agent that killed the executor for a task.
+        version: hash of the source of the function's module; '' for a built-in function, or if it is not known.
         hint: what else to say of a death for which nobody knows the reason.
     """
 
@@ -66,6 +67,7 @@ class ExecutorDeath:
     function: str
     seconds: float
     kill: Kill | None
+    version: str = ""
     hint: str = ""
 
 
@@ -101,30 +103,34 @@ def classify_death(held_jobs: Mapping[int, ClaimedJob], death: ExecutorDeath) ->
                 released.append(job)
         elif death.kill is None and sequence == death.begun:
             message = f"the executor process died while running the job: {describe_exit(death.exit_code)}{death.hint}"
-            outcomes.append(Failed(job, death.function, death.seconds, FailureReason.WORKER_LOST, message))
+            outcomes.append(_failed(job, death, FailureReason.WORKER_LOST, message))
         else:
             released.append(job)
     return outcomes, released
 
 
 def _classify_killed(job: ClaimedJob, death: ExecutorDeath, kill: Kill) -> Outcome | None:
-    function, seconds = death.function, death.seconds
+    seconds = death.seconds
     match kill.reason:
         case KillReason.TIMEOUT:
             message = f"the job was killed after {seconds:.1f} seconds: its timeout is {job.timeout_seconds} seconds"
-            return Failed(job, function, seconds, FailureReason.TIMEOUT, message)
+            return _failed(job, death, FailureReason.TIMEOUT, message)
         case KillReason.PROTOCOL_ERROR:
             message = (
                 "the job was killed: it wrote into the socket between its executor and the worker's agent, or closed it"
             )
-            return Failed(job, function, seconds, FailureReason.WORKER_LOST, message)
+            return _failed(job, death, FailureReason.WORKER_LOST, message)
         case KillReason.LIMIT:
             message = f"the job was killed after {seconds:.1f} seconds: {kill.detail}"
-            return Failed(job, function, seconds, FailureReason.EXCEPTION, message)
+            return _failed(job, death, FailureReason.EXCEPTION, message)
         case KillReason.COMMAND:
             message = f"the job was killed after {seconds:.1f} seconds: its worker was told to (RQ's `kill-horse`)"
-            return Failed(job, function, seconds, FailureReason.WORKER_LOST, message)
+            return _failed(job, death, FailureReason.WORKER_LOST, message)
         case KillReason.CANCELLED:
-            return Stopped(job, function, seconds)
+            return Stopped(job, death.function, seconds)
         case KillReason.LEASE_LOST | KillReason.DRAINED | KillReason.STALLED:
             return None
+
+
+def _failed(job: ClaimedJob, death: ExecutorDeath, reason: FailureReason, message: str) -> Failed:
+    return Failed(job, death.function, death.seconds, reason, message, version=death.version)

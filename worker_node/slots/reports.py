@@ -87,6 +87,11 @@ class ReportChecker:
             self._starts[name] = start
 
 
+def is_version(text: str) -> bool:
+    """Return whether a text can be the hash of a module's source."""
+    return _VERSION.fullmatch(text) is not None
+
+
 def read_report(payload: bytes) -> TaskReport:
     """Read a report.
 

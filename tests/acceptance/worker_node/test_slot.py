@@ -13,8 +13,10 @@ from time import monotonic
 
 import pytest
 
+from jobqueue.functions import source_hash
 from jobqueue.lifecycle.finish import Failed, Finished, Stopped
 from jobqueue.model import FailureReason
+from tests.acceptance.worker_node import job_functions
 from tests.acceptance.worker_node.slot_harness import JOBS, MIB, MakeHarness, SlotHarness
 from worker_node.slots.executor_keeper import MIN_RESTART_SECONDS
 from worker_node.slots.outcomes import KillReason
@@ -33,6 +35,35 @@ async def test_jobs_run_in_order_in_one_process_and_are_reported(harness: SlotHa
 
 async def test_a_coroutine_is_awaited(harness: SlotHarness) -> None:
     assert await harness.value("coroutine", 42) == 42
+
+
+@pytest.mark.parametrize("isolates", [False, True])
+async def test_a_job_that_dies_or_is_killed_tells_which_version_of_its_function_ran(
+    make_harness: MakeHarness, tmp_path: Path, isolates: bool
+) -> None:
+    harness = make_harness(isolates=isolates)
+    version = source_hash(Path(job_functions.__file__))
+    assert (await harness.failure("leave_at_once", 3)).version == version
+    await harness.ready()
+    notes = tmp_path / "notes"
+    harness.assign(("note_pid_then_wait", str(notes), str(tmp_path / "never")))
+    await harness.wait(notes.exists)
+    running = harness.slot.running()
+    assert running is not None
+    harness.slot.kill(running.sequence, KillReason.TIMEOUT)
+    await harness.wait(lambda: not harness.slot.busy)
+    killed = harness.ended[-1]
+    assert isinstance(killed, Failed)
+    assert (killed.reason, killed.version) == (FailureReason.TIMEOUT, version)
+    await harness.ready()
+    built_in = harness.assign(("worker_node.functions.sleep", 60))
+    await harness.wait(lambda: harness.slot.running() is not None)
+    sleeping = harness.slot.running()
+    assert sleeping is not None
+    harness.slot.kill(sleeping.sequence, KillReason.TIMEOUT)
+    (ended,) = await harness.outcomes(built_in)
+    assert isinstance(ended, Failed)
+    assert ended.version == ""
 
 
 async def test_a_generator_is_a_result_that_cannot_be_stored_and_is_not_run(

@@ -36,6 +36,16 @@ def test_the_agent_sees_the_running_task(pages: Pages) -> None:
     assert (agent.running_task(now_ns=7), agent.function) == ((6, 2_000), "")
 
 
+def test_the_agent_sees_the_version_of_the_running_tasks_function(pages: Pages) -> None:
+    agent, executor = pages
+    executor.set_running_task(5, 1_000)
+    assert agent.version == ""
+    executor.set_version(b"0123456789ab")
+    assert agent.version == "0123456789ab"
+    executor.set_running_task(6, 2_000)
+    assert agent.version == ""
+
+
 def test_a_half_written_task_start_counts_as_started_now(pages: Pages) -> None:
     agent, executor = pages
     executor.set_running_task(sequence=5, now_ns=1_000)

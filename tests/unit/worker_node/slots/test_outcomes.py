@@ -60,6 +60,16 @@ def test_a_killed_jobs_outcome_follows_from_the_reason(
     assert [job.id for job in released] == released_ids
 
 
+@pytest.mark.parametrize(
+    "reason", [KillReason.TIMEOUT, KillReason.PROTOCOL_ERROR, KillReason.LIMIT, KillReason.COMMAND, None]
+)
+def test_a_job_that_failed_with_its_executor_tells_the_version_of_its_function(reason: KillReason | None) -> None:
+    death = replace(CRASH, version="0123456789ab", kill=None if reason is None else Kill(3, reason))
+    (failed,), _ = classify_death(HELD_JOBS, death)
+    assert isinstance(failed, Failed)
+    assert failed.version == "0123456789ab"
+
+
 def test_a_kill_for_a_job_that_has_ended_is_blamed_on_none() -> None:
     death = replace(CRASH, exit_code=-9, begun=4, kill=Kill(3, KillReason.TIMEOUT))
     outcomes, released = classify_death({4: HELD_JOBS[4]}, death)
