@@ -14,10 +14,11 @@ from jobqueue.errors import JobQueueError, UnexpectedContent
 from jobqueue.lifecycle.control import cancel
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
+from manager.schedules.combined_calls import CombinedCalls
 from manager.schedules.plan import plan
 from manager.schedules.record import Schedule
 from manager.schedules.run_ids import run_id
-from manager.schedules.store import Fired, Stored, fire, read_due, read_schedule
+from manager.schedules.store import FIRE_SCRIPT, Fired, Stored, fire, read_due, read_schedule
 
 TICK_SECONDS = 0.5
 AT_ONCE = 16
@@ -68,18 +69,21 @@ class ScheduleFiring:
             QueueFull: Redis has no memory for more jobs.
         """
         due, redis_time = await read_due(shard, now=now)
+        calls = CombinedCalls(shard, FIRE_SCRIPT)
         for start in range(0, len(due), AT_ONCE):
-            part = (self._fire_one(shard, stored, redis_time, now) for stored in due[start : start + AT_ONCE])
+            part = (self._fire_one(shard, stored, redis_time, now, calls) for stored in due[start : start + AT_ONCE])
             for outcome in await asyncio.gather(*part, return_exceptions=True):
                 if isinstance(outcome, BaseException):
                     raise outcome
 
-    async def _fire_one(self, shard: Shard, stored: Stored, redis_time: float, now: float | None) -> None:
+    async def _fire_one(
+        self, shard: Shard, stored: Stored, redis_time: float, now: float | None, calls: CombinedCalls
+    ) -> None:
         if stored.schedule is None:
             self._tell_unreadable(stored.name, stored.problem)
             return
         try:
-            await self._fire(shard, stored, redis_time, now)
+            await self._fire(shard, stored, redis_time, now, calls)
         except UnexpectedContent as error:
             # What something else has written into one schedule must not keep the others from running.
             self._tell_unreadable(stored.name, str(error))
@@ -91,14 +95,16 @@ class ScheduleFiring:
             self._unreadable.add(name)
             log.error("event=schedule_unreadable schedule=%r: %s", name, problem)
 
-    async def _fire(self, shard: Shard, stored: Stored, redis_time: float, now: float | None) -> None:
+    async def _fire(
+        self, shard: Shard, stored: Stored, redis_time: float, now: float | None, calls: CombinedCalls
+    ) -> None:
         for _ in range(MAX_STEPS):
             schedule = stored.schedule
             step = None if schedule is None else plan(schedule, stored.progress, redis_time)
             if schedule is None or step is None:
                 return
             job_id = "" if step.run is None else run_id(schedule.name, step.run, len(self._shards))
-            fired = await fire(shard, schedule, stored.progress, step, job_id, now=now)
+            fired = await fire(shard, schedule, stored.progress, step, job_id, now=now, calls=calls)
             if fired.outcome == "changed":
                 return  # Another manager does it, or the schedule is another one now.
             await self._report(shard, schedule, fired, job_id, redis_time - (step.run or redis_time))

@@ -15,9 +15,11 @@ from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
 from jobqueue.stored_values import record_of, text_of
 from jobqueue.timestamps import clock_argument
+from manager.schedules.combined_calls import CombinedCalls
 from manager.schedules.plan import Plan
 from manager.schedules.record import Progress, Schedule, pause_json
 
+FIRE_SCRIPT = script("fire_schedule")
 MAX_SCHEDULES = 1_000
 """On one shard."""
 MAX_ROWS = 100
@@ -185,11 +187,13 @@ async def fire(
     job_id: str,
     *,
     now: float | None = None,
+    calls: CombinedCalls | None = None,
 ) -> Fired:
     """Run a schedule as planned, unless somebody else was first; return once that survives the loss of the master.
 
     Args:
         step: what is due; None to run it once because somebody asks for it.
+        calls: of `FIRE_SCRIPT`, with which this one may be sent.
 
     Raises:
         ShardUnavailable: nothing was changed, unless `outcome_unknown`; a repeat is safe.
@@ -199,15 +203,17 @@ async def fire(
     if step is not None:
         expected, run, following, missed = repr(step.expected), _instant(step.run), _instant(step.next), step.missed
     has_job = step is None or step.run is not None
-    answer = await shard.run(
-        *(script("fire_schedule"), clock_argument(now), schedule.name, progress.revision),
+    arguments = (
+        *(clock_argument(now), schedule.name, progress.revision),
         *(expected, run, following, repr(schedule.offset_seconds), schedule.overlap),
         *(("", 0) if missed is None else (repr(missed.first), missed.count)),
         *(job_id, LATE_SECONDS, MAX_ROWS),
         *(script_arguments([schedule.template._replace(id=job_id)], now) if has_job else ()),
-        replicate=True,
-        needs_memory=has_job,
     )
+    if calls is not None and has_job:
+        answer = await calls.run(*arguments)
+    else:
+        answer = await shard.run(FIRE_SCRIPT, *arguments, replicate=True, needs_memory=has_job)
     match answer:
         case [int(written)]:
             return Fired("written" if written == 1 else "taken")

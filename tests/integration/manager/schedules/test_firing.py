@@ -7,9 +7,12 @@ from dataclasses import replace
 import pytest
 
 from jobqueue import keys
+from jobqueue.errors import UnexpectedContent
 from jobqueue.lifecycle.control import delete
 from jobqueue.lifecycle.finish import finish
+from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shards import Shards
+from manager.schedules.combined_calls import CombinedCalls
 from manager.schedules.firing import ScheduleFiring
 from manager.schedules.plan import plan
 from manager.schedules.record import CatchUp, Pause
@@ -301,6 +304,38 @@ async def test_what_something_else_has_written_keeps_no_other_schedule_from_runn
         await manager.fire_due(shard, now=NOW + MINUTE)
     assert await rows(shards.of("good"), "good") == [("fired", NOW + MINUTE)]
     assert [stored.name for shard in shards for stored in await read_schedules(shard)].count("bad") == 1
+
+
+async def test_many_that_are_due_go_in_one_write_and_each_succeeds_or_fails_on_its_own(
+    shards: Shards, manager: ScheduleFiring
+) -> None:
+    names = [f"s{number}" for number in range(12)]
+    for name in names:
+        shard = await create(shards, a_schedule(name))
+    spoiled = shards.of("s5")
+    await spoiled.execute(("SET", keys.schedule(spoiled.prefix, "s5") + ":active", "no list"))
+    for shard in shards:
+        await shard.execute(("SCRIPT", "FLUSH"))
+    for minute in (1, 2):
+        for shard in shards:
+            await manager.fire_due(shard, now=NOW + minute * MINUTE)
+    instants = [("fired", NOW + MINUTE)]
+    for name in names:
+        found = await rows(shards.of(name), name)
+        assert found[:1] == instants, name
+        # The first run of each has not ended.
+        assert len(found) == 2, name
+
+
+async def test_a_call_that_fails_is_the_failure_of_its_sender_alone(shards: Shards) -> None:
+    shard = shards.all[0]
+    calls = CombinedCalls(shard, script("add_times"))
+    await shard.execute(("SCRIPT", "FLUSH"))
+    for _ in range(2):
+        senders = [calls.run(10, "other", "a", '{"n":[]}'), calls.run(10, "other", "b", "{"), calls.run(10, "other")]
+        good, bad, other = await asyncio.gather(*senders, return_exceptions=True)
+        assert (good, other) == (0, 0)
+        assert isinstance(bad, UnexpectedContent)
 
 
 async def test_keys_of_other_types_do_not_keep_a_schedule_from_running(shards: Shards, manager: ScheduleFiring) -> None:
