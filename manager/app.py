@@ -22,6 +22,7 @@ from manager.dashboard.rendering import Pages
 from manager.http.access_log import AccessLog
 from manager.http.asgi import Route
 from manager.http.authentication import ApiKeyAuth, caller_of
+from manager.http.compressed_pages import with_compressed_pages
 from manager.http.dashboard_paths import wants_page
 from manager.http.gateway import Gateway
 from manager.http.host_check import HostCheck
@@ -118,7 +119,8 @@ def build_app(
     _add_errors(api, methods, pages)
     proxies = TrustedProxies(settings.trusted_proxies)
     traces = None if tracing is None else RequestTraces(tracing)
-    return Gateway(fast_routes, api, hosts, auth, metrics, access_log, proxies, pages, traces), dashboard
+    app = with_compressed_pages(api)
+    return Gateway(fast_routes, app, hosts, auth, metrics, access_log, proxies, pages, traces), dashboard
 
 
 def openapi_document(settings: ManagerSettings, functions: FunctionRegistry) -> dict[str, Any]:

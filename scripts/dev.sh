@@ -24,6 +24,7 @@
 #   raw [--seconds N]    send valid and damaged requests to a running manager over raw connections, for N seconds (600)
 #   upgrade REVISION     replace the programs of an earlier revision by these under load, and check every job
 #   alerts [ARGUMENT...] make the fault of each alert for Prometheus, and end it, in a running system (minutes)
+#   look                 make ten faults in a running system, and take pictures of the pages that tell of them (minutes)
 #   rq-tests [FILE...]   download RQ's own tests, and run them with our worker (minutes)
 # shellcheck disable=SC2329  # the tasks are called by their names
 set -euo pipefail
@@ -130,6 +131,12 @@ task_upgrade() {
 
 task_alerts() {
     exec "$python" -m pytest -p no:xdist -o timeout=0 --durations=0 tests/acceptance/manager/prometheus_alerts.py "$@"
+}
+
+task_look() {
+    rm -rf build/faults
+    "$python" -m pytest -p no:xdist -o timeout=0 tests/acceptance/manager/seen_faults.py
+    cat build/faults/told.txt
 }
 
 task_rq-tests() { exec "$python" -m tests.rq_suite "$@"; }

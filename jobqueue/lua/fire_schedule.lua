@@ -29,6 +29,10 @@ local function note(row, count)
   redis.call('LPUSH', history, cjson.encode(row))
   redis.call('LTRIM', history, 0, ARGV[13] - 1)
   redis.call('HINCRBY', counts, row.outcome, count or 1)
+  if row.outcome == 'missed' then
+    redis.call('HINCRBY', key, 'missed', count or 1)
+    redis.call('HSET', key, 'missed_at', string.format('%.17g', now))
+  end
 end
 
 -- Returns the ids of the runs that have not ended, and forgets the others.

@@ -64,7 +64,9 @@ class Attention:
     def _of_servers(self, sample: Sample, caller: Caller) -> Iterator[str]:
         if sample.error is None:
             shards = self._queue.service.shards
-            yield from problems_of_shards(sample.unavailable, len(shards))
+            silent = "" if caller.is_bound else "; ".join(sample.signs.silent_servers)
+            for text in problems_of_shards(sample.unavailable, len(shards)):
+                yield f"{text} ({silent}): start the server again, or its replica" if silent else text
             yield from problems_of_moves(shards.moving)
         if caller.is_bound:
             return

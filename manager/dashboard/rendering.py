@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -14,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from manager.api_keys.caller import Caller
-from manager.dashboard.views.scaler_reasons import in_plain_words
+from manager.explain.scaler_reasons import in_plain_words
 from manager.http.dashboard_paths import (
     AUDIT,
     CALLBACKS,
@@ -49,6 +50,7 @@ NAVIGATION = (
     (AUDIT, "Audit"),
 )
 """Path and name of each page of the menu. Those that a caller may not open are left out."""
+MAX_PADDING_BYTES = 100
 _HEADERS = {"Content-Security-Policy": CONTENT_POLICY, "Cache-Control": "no-store", "Vary": "Cookie, Authorization"}
 
 
@@ -83,6 +85,7 @@ class Pages:
             version=_version(),
             asks_for_keys=asks_for_keys,
             navigation=NAVIGATION,
+            padding=lambda: secrets.token_urlsafe(secrets.randbelow(MAX_PADDING_BYTES)),
             query=lambda **given: page_address("", **given),
         )
         self._environment.globals["ui"] = self._environment.get_template("parts.html").module

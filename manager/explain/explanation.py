@@ -7,11 +7,14 @@ from typing import Any
 
 from jobqueue.model import FailureReason, Status
 from manager.explain.facts import FullLimit, JobFacts, QueueFacts, ScalerFacts
+from manager.explain.scaler_reasons import in_plain_words
 
-MAX_NAMED_JOBS = 5
+MAX_NAMED = 5
 OVERDUE_SECONDS = 3.0
 """Managers queue due jobs twice a second."""
 MAX_MESSAGE_CHARACTERS = 300
+STUCK_SECONDS = 60.0
+"""A free slot takes a job at once: workers that leave the next one for so long need a look."""
 
 _READY = "A plain RQ program is about to queue the job. If that has died, a manager queues it within 20 s."
 
@@ -84,12 +87,13 @@ def _queued(facts: JobFacts) -> Explanation:
         seconds = max(0.0, queue.lane.allowed_in_seconds)
         sentence = f"{_place(queue)}, and the rate of its limits lets none of them begin for {seconds:.0f} s."
         return Explanation("rate_reached", sentence, {**numbers, "seconds": round(seconds, 1)})
-    return _waiting_for_a_slot(queue, numbers)
+    waited = None if facts.enqueued_at is None else facts.now - facts.enqueued_at
+    return _waiting_for_a_slot(queue, numbers, waited)
 
 
 def _limit_reached(queue: QueueFacts, limit: FullLimit, numbers: dict[str, Any]) -> Explanation:
-    more = limit.running - len(limit.holders[:MAX_NAMED_JOBS])
-    named = ", ".join(limit.holders[:MAX_NAMED_JOBS]) + (f" and {more} more" if more > 0 else "")
+    more = limit.running - len(limit.holders[:MAX_NAMED])
+    named = ", ".join(limit.holders[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
     places = f"the {_count(limit.places, 'place')} of limit {limit.key!r} {'is' if limit.places == 1 else 'are'} taken"
     holders = f" (by {named})" if limit.holders else ""
     numbers |= {"limit": limit.key, "places": limit.places, "held": limit.running, "holders": list(limit.holders)}
@@ -108,7 +112,7 @@ def _module_problem(function: str, queue: QueueFacts) -> str | None:
     return problems[0] if problems and all(problems) else None
 
 
-def _waiting_for_a_slot(queue: QueueFacts, numbers: dict[str, Any]) -> Explanation:
+def _waiting_for_a_slot(queue: QueueFacts, numbers: dict[str, Any], waited: float | None) -> Explanation:
     slots = sum(worker.slots for worker in queue.workers)
     busy = sum(min(worker.running, worker.slots) for worker in queue.workers)
     numbers |= {"workers": len(queue.workers), "slots": slots, "busy_slots": busy}
@@ -117,11 +121,23 @@ def _waiting_for_a_slot(queue: QueueFacts, numbers: dict[str, Any]) -> Explanati
     if not queue.workers:
         sentence = f"{place}, and no worker that serves the queue is running yet. {scaler_sentence}"
         return Explanation("no_worker_yet", sentence.strip(), numbers | scaler_numbers)
+    if busy < slots and queue.ahead == 0 and queue.lane is None and waited is not None and waited > STUCK_SECONDS:
+        sentence = f"{place}, and {slots - busy} of {slots} slots are free, but it has waited for {waited:.0f} s."
+        sentence += (
+            f" If it goes on waiting, read the log of the worker that takes none, and restart it: {_free(queue)}."
+        )
+        return Explanation("not_taken", sentence, {**numbers, "waited_seconds": round(waited, 1)})
     if busy < slots:
         sentence = f"{place}; {slots - busy} of {slots} slots are free, so it is about to start."
         return Explanation("about_to_start", sentence, numbers)
     sentence = f"{place}, and all {slots} slots of {_count(len(queue.workers), 'worker')} are busy. {scaler_sentence}"
     return Explanation("slots_busy", sentence.strip(), numbers | scaler_numbers)
+
+
+def _free(queue: QueueFacts) -> str:
+    names = [worker.name for worker in queue.workers if worker.running < worker.slots]
+    more = len(names) - MAX_NAMED
+    return ", ".join(names[:MAX_NAMED]) + (f" or {more} more" if more > 0 else "")
 
 
 def _place(queue: QueueFacts) -> str:
@@ -170,9 +186,12 @@ def _scaler(scaler: ScalerFacts | None) -> tuple[str, dict[str, Any]]:
         parts.append(f"launches are held back{more} ({scaler.held_back})")
     if scaler.instances >= scaler.max_workers:
         parts.append(f"the limit of {_count(scaler.max_workers, 'worker')} is reached")
-    if scaler.reason:
+    plain_words = in_plain_words(scaler.reason)
+    if scaler.reason and not plain_words:
         parts.append(f"the scaler's last decision: {scaler.reason}")
-    return _sentence("; ".join(parts) or "the scaler has decided nothing yet"), numbers
+    if not parts and not plain_words:
+        parts.append("the scaler has decided nothing yet")
+    return " ".join(filter(None, (_sentence("; ".join(parts)) if parts else "", plain_words))), numbers
 
 
 def _scheduled(facts: JobFacts) -> Explanation:
@@ -212,7 +231,7 @@ def _deferred(facts: JobFacts) -> Explanation:
     if not parents:
         sentence = "The jobs that it waits for have ended: a manager queues it within some seconds."
         return Explanation("parents_ended", sentence, numbers)
-    named = [f"{each.id} ({each.status or 'not there'})" for each in parents[:MAX_NAMED_JOBS]]
+    named = [f"{each.id} ({each.status or 'not there'})" for each in parents[:MAX_NAMED]]
     more = f" and {len(parents) - len(named)} more" if len(parents) > len(named) else ""
     goal = "finish" if all(each.awaited == "finished" for each in parents) else "end"
     counts = Counter(each.status or "not there" for each in parents)

@@ -128,6 +128,7 @@ class JobFacts:
 
     Attributes:
         now: Unix time, by the clock of the job's Redis server.
+        enqueued_at: when it was queued last, a Unix time.
         due_at: when a scheduled job is due, a Unix time.
         started_at: when its last run began, a Unix time.
         lease_seconds: for how long its worker still holds it; None if there is no lease, as with plain RQ workers.
@@ -140,6 +141,7 @@ class JobFacts:
 
     job: JobView
     now: float
+    enqueued_at: float | None = None
     due_at: float | None = None
     started_at: float | None = None
     lease_seconds: float | None = None

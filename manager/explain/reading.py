@@ -86,6 +86,7 @@ class FactReader:
         facts = JobFacts(
             job=job,
             now=int(seconds) + int(microseconds) / 1e6,
+            enqueued_at=_unix(job.enqueued_at),
             due_at=_unix(job.due_at),
             started_at=_unix(job.started_at),
             is_canceled=canceled == b"1",

@@ -125,6 +125,7 @@ class Progress:
         next: the next instant; None if there is none any more.
         last: the last instant that was run or left out: nothing up to it ever runs again.
         runs: how many there were.
+        missed: how many instants were missed, at `missed_at` for the last time.
         held: runs that are due wait for the run before to end.
         pause: None if it is not paused.
     """
@@ -133,6 +134,8 @@ class Progress:
     next: float | None
     last: float | None = None
     runs: int = 0
+    missed: int = 0
+    missed_at: float | None = None
     held: bool = False
     pause: Pause | None = None
     created_at: float = 0.0
@@ -146,6 +149,8 @@ class Progress:
             next=number_of(fields.get("next")),
             last=number_of(fields.get("last")),
             runs=integer_of(fields.get("runs")),
+            missed=integer_of(fields.get("missed")),
+            missed_at=number_of(fields.get("missed_at")),
             held=fields.get("held") == b"1",
             pause=_pause(fields.get("paused")),
             created_at=number_of(fields.get("created_at")) or 0.0,

@@ -50,6 +50,8 @@ class ScheduleResponse(_Response):
     next: str | None = Field(description="The next instant; null if it is paused or has ended")
     last: str | None = Field(description="The last instant that was run or skipped")
     runs: int = Field(description="How often it has run")
+    missed: int = Field(description="How many instants were missed")
+    missed_at: str | None = Field(description="When this was noticed last; null if never")
     paused: PauseResponse | None
     created_at: str | None
     changed_at: str | None
@@ -149,6 +151,8 @@ def schedule_document(schedule: Schedule, progress: Progress, *, hide_arguments:
         "next": None if pause is not None else shown(progress.next, zone),
         "last": shown(progress.last, zone),
         "runs": progress.runs,
+        "missed": progress.missed,
+        "missed_at": shown(progress.missed_at, zone),
         "paused": None if pause is None else {"at": shown(pause.at, zone), "by": pause.by, "note": pause.note},
         "created_at": shown(progress.created_at, zone),
         "changed_at": shown(progress.changed_at, zone),

@@ -69,7 +69,8 @@ class FleetError(Exception):
     @property
     def explained(self) -> str:
         """The error and what to do, for logs."""
-        return f"{self}; to do: {self.advice}" if self.advice else str(self)
+        text = str(self).rstrip(".")
+        return f"{text}; to do: {self.advice}" if self.advice else text
 
 
 class Fleet(Protocol):

@@ -17,6 +17,7 @@ REFUSED_BACKOFF_SECONDS = 15.0
 """Initial backoff after a refused call. It is longer, because an operator must fix the setup first."""
 FAILED_BOOTS_TO_OPEN = 5
 """Consecutive failed boots after which the breaker opens: then only single probes are launched."""
+_NEVER_REGISTERED = "consecutive boots never registered"
 PROBE_SECONDS = 60.0
 """Pause between probes. It grows linearly with each further failed boot, up to ten times this value."""
 
@@ -94,7 +95,7 @@ class LaunchBreaker:
         changed = replace(self, failed_boots=0, failed_at=0.0) if arrived and self.failed_boots else self
         if failed and not arrived:
             failed_boots = changed.failed_boots + failed
-            description = f"the workers of {failed_boots} consecutive boots never registered"
+            description = f"the workers of {failed_boots} {_NEVER_REGISTERED}"
             changed = replace(changed, failed_boots=failed_boots, failed_at=now, last_failure=description)
         return changed
 
@@ -102,6 +103,11 @@ class LaunchBreaker:
     def is_open(self) -> bool:
         """Whether so many boots failed that only probes are launched."""
         return self.failed_boots >= FAILED_BOOTS_TO_OPEN
+
+    @property
+    def last_refusal(self) -> str:
+        """Description of the last failure, if that was one of a call; else ''."""
+        return "" if self.last_failure.endswith(_NEVER_REGISTERED) else self.last_failure
 
     def max_launches(self, booting: int, now: float) -> int | None:
         """Return how many instances can be launched now; None: no limit."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from workmanager.http.schedules import Schedules
 
 ACTIONS = "list | show | put | delete | pause | resume | trigger | preview | apply"
-COLUMNS = ("name", "description", "next", "last", "runs", "paused")
+COLUMNS = ("name", "description", "next", "last", "runs", "missed", "paused")
 HISTORY_COLUMNS = ("instant", "outcome", "job_id", "count", "late_seconds")
 MAX_SHOWN_RUNS = 10
 

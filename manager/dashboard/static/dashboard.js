@@ -18,6 +18,9 @@ let nextLook = 0;
 
 function start() {
   localize(document);
+  // On a phone, the menu is a line that scrolls.
+  const here = document.querySelector("header [aria-current]");
+  here?.closest("nav").scrollTo(here.offsetLeft - innerWidth / 2, 0);
   forgetNotice();
   skipSignIn();
   const url = document.body.dataset.stream;

@@ -12,6 +12,7 @@ from jobqueue.workers.registry import WorkerView
 from manager.dashboard.rendering import page_address, show_duration
 from manager.dashboard.signs import Signs
 from manager.http.dashboard_paths import CALLBACKS, FAILURES, JOBS, QUEUES, SCALER, SCHEDULES
+from scaler.state.store import ScalerState
 from scaler.view import ScalerView
 
 LONG_SECONDS = 60.0
@@ -78,7 +79,8 @@ def of_schedules(before: ShardCounts | None, now: ShardCounts, signs: Signs) -> 
         yield Finding(text, SCHEDULES, f"/{quote(name, safe='')}")
     missed = 0 if before is None else now.schedule_runs.get("missed", 0) - before.schedule_runs.get("missed", 0)
     if missed > 0:
-        yield Finding(f"{missed:,} runs of schedules were missed in the last minutes: no manager ran then", SCHEDULES)
+        text = f"{missed:,} runs of schedules were missed in the last minutes, because no manager ran or runs before"
+        yield Finding(f"{text} went on: run the schedule now if it cannot wait", SCHEDULES)
 
 
 def of_callbacks(counts: ShardCounts) -> Iterator[Finding]:
@@ -101,23 +103,40 @@ def of_scaler(view: ScalerView | None, counts: ShardCounts) -> Iterator[Finding]
 
 
 def _of_scaler(view: ScalerView, counts: ShardCounts) -> Iterator[str]:
-    state, report = view.state, view.report or {}
+    state = view.state
     if state.overrides.paused:
         yield "the scaler is paused: it launches and drains no workers until somebody resumes it"
     breaker = state.launch_breaker
     if breaker.is_open:
-        yield f"launched instances never become workers ({breaker.failed_boots} in a row): {breaker.last_failure}"
-    elif breaker.cooling_pools(state.now) or (breaker.not_before or 0.0) > state.now:
-        yield f"launches are held back: {breaker.last_failure}"
-    decided_at = report.get("at")
-    silent = state.now - decided_at if isinstance(decided_at, int | float) else 0.0
+        text = f"launched instances never become workers ({breaker.failed_boots} in a row), so one at a time is tried:"
+        yield f"{text} the leader's log names them, and the console of one has the reason"
+    if breaker.last_refusal and _waits(state):
+        yield f"launches are held back: {breaker.last_refusal}"
+    silent = silent_seconds(view)
     if view.leadership is None and (state.instances or state.intents):
         yield "no manager runs the scaler, although it has instances: start a manager with --scaler"
-    elif view.leadership is not None and silent > SILENT_LEADER_SECONDS:
+    elif view.leadership is not None and silent is not None:
         text = f"the manager {view.leadership.address} leads the scaler, but has decided nothing for"
         yield f"{text} {show_duration(silent)}: read its log, and restart it if there is nothing"
-    reached = re.search(r"the maximum of \d+ is reached", str(report.get("reason", "")))
+    reached = re.search(r"the maximum of \d+ is reached", str((view.report or {}).get("reason", "")))
     waits = max((queue.oldest_seconds or 0.0 for queue in counts.queues.values()), default=0.0)
     if reached and waits > LONG_SECONDS and not state.overrides.paused:
         text = f"jobs have waited for up to {show_duration(waits)}, and {reached[0]}: raise the scaler's limit or"
         yield f"{text} budget if that is too long"
+
+
+def silent_seconds(view: ScalerView) -> float | None:
+    """Return for how long the scaler's leader has decided nothing; None if it decides."""
+    decided_at = (view.report or {}).get("at")
+    silent = view.state.now - decided_at if isinstance(decided_at, int | float) else 0.0
+    return silent if silent > SILENT_LEADER_SECONDS else None
+
+
+def holds_launches_back(state: ScalerState) -> bool:
+    """Return whether launches are held back because earlier ones have failed."""
+    return state.launch_breaker.is_open or _waits(state)
+
+
+def _waits(state: ScalerState) -> bool:
+    breaker = state.launch_breaker
+    return bool(breaker.cooling_pools(state.now)) or (breaker.not_before or 0.0) > state.now

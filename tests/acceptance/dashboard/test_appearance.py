@@ -51,6 +51,10 @@ SHIFTS = """
     await new Promise((done) => setTimeout(done, 100));
     const moved = (each) => each.sources.map((source) => source.node?.outerHTML);
     return shifts.filter((each) => each.value > 0.01).map(moved)"""
+MENU = """
+    const {left, right} = document.querySelector('header [aria-current]').getBoundingClientRect();
+    return [document.querySelector('header').offsetHeight, left >= 0 && right <= innerWidth]"""
+MAX_HEADER_PIXELS = 110
 NO_UPDATES = "window.EventSource = class { addEventListener() {} close() {} }"
 SIZE_AND_TIME = """
     const paints = () => performance.getEntriesByName('first-contentful-paint');
@@ -98,6 +102,8 @@ def test_pages_fit_break_no_word_and_stay_where_they_are(
         tab.open(f"{manager.url}{path}")
         assert tab.run("return document.documentElement.scrollWidth") <= width, path
         assert tab.run(BROKEN_WORDS) == [], path
+        height, shows_where = tab.run(MENU)
+        assert (height <= MAX_HEADER_PIXELS, shows_where) == (True, True), (path, height)
         assert tab.run(SHIFTS) == [], path
     tab.open(f"{manager.url}/dashboard/scaler")
     facts = tab.run("return [...document.querySelectorAll('.fact')].map((each) => each.textContent.trim())")

@@ -55,6 +55,22 @@ def test_of_many_queues_those_are_shown_that_need_a_look(
     assert [row[0] for row in visitor.open("/dashboard/queues?name=Q12").rows[1:]] == [f"q12{n}" for n in range(10)]
 
 
+def test_pages_are_compressed_and_neither_streams_nor_answers_of_the_api(
+    api: httpx.Client, server: ValkeyServer
+) -> None:
+    server.command("SADD", "rq:queues", *(f"rq:queue:{'q' * 100}{number:03}" for number in range(130)))
+    page, api_answer = api.get("/dashboard/queues"), api.get("/queues")
+    assert (page.headers["Content-Encoding"], "Content-Encoding" in api_answer.headers) == ("gzip", False)
+    assert "Accept-Encoding" in page.headers["Vary"]
+    assert int(page.headers["Content-Length"]) * 10 < len(page.content)
+    plain = api.get("/dashboard/queues", headers={"Accept-Encoding": "identity"})
+    assert "Content-Encoding" not in plain.headers
+    with api.stream("GET", "/dashboard/events?page=queues") as events:
+        assert "Content-Encoding" not in events.headers
+    sizes = {int(api.get("/dashboard/queues").headers["Content-Length"]) for _ in range(20)}
+    assert len(sizes) > 1, "the length tells how much could be compressed"
+
+
 def test_names_that_clients_choose_are_text_on_every_page(
     api: httpx.Client, visitor: Visitor, server: ValkeyServer
 ) -> None:

@@ -104,13 +104,13 @@ def test_faults_of_jobs_and_their_receivers(
     with managers[0].client() as http, Receiver() as away, Receiver(lambda _: Reply(410)) as gone:
         away.stop()
         # More than wait for one host.
-        _submit(http, 10_100, callback_url=away.url)
-        _submit(http, 1, callback_url=gone.url)
+        submit(http, 10_100, callback_url=away.url)
+        submit(http, 1, callback_url=gone.url)
         http.post("/queues/reports/pause").raise_for_status()
-        ids = _submit(http, 1, queue="reports") + _submit(http, 1, queue="nobody")
+        ids = submit(http, 1, queue="reports") + submit(http, 1, queue="nobody")
         ids += _lose_a_worker(http, private_server.url)
         refused = {"url": "http://127.0.0.1:1/"}
-        _until_told(prometheus, OF_QUEUES | OF_CALLBACKS, lambda: _submit(http, 2, function="http", kwargs=refused))
+        _until_told(prometheus, OF_QUEUES | OF_CALLBACKS, lambda: submit(http, 2, function="http", kwargs=refused))
         for job_id in ids:
             http.delete(f"/jobs/{job_id}").raise_for_status()
         http.post("/queues/reports/resume").raise_for_status()
@@ -120,7 +120,7 @@ def test_faults_of_jobs_and_their_receivers(
         _until_ended(prometheus, OF_QUEUES | OF_CALLBACKS)
 
 
-def _submit(http: httpx.Client, count: int, **job: object) -> list[str]:
+def submit(http: httpx.Client, count: int, **job: object) -> list[str]:
     """Submit jobs in one request; return their ids."""
     lines = (json.dumps({"function": "noop", **job}) + "\n") * count
     answer = http.post("/jobs/batch", content=lines, headers={"Content-Type": "application/x-ndjson"})
@@ -129,7 +129,7 @@ def _submit(http: httpx.Client, count: int, **job: object) -> list[str]:
 
 def _lose_a_worker(http: httpx.Client, redis_url: str) -> list[str]:
     """Kill a worker that runs twelve jobs; return their ids."""
-    ids = _submit(http, 12, function="sleep", kwargs={"seconds": 600}, queue="lost")
+    ids = submit(http, 12, function="sleep", kwargs={"seconds": 600}, queue="lost")
     command = [sys.executable, "-m", "worker_node", "--redis-url", redis_url, "--slots", "12", "--queues", "lost"]
     worker = subprocess.Popen(command, env=environment(LEASE_SECONDS="4"), stderr=subprocess.DEVNULL)
     try:
@@ -211,7 +211,7 @@ def test_faults_of_a_cluster_and_of_ec2(
         BOOT_TIMEOUT_SECONDS="10",
     ).wait_until_ready()
     prometheus = start_prometheus(manager)
-    master, replica, witness = _one_range(members)
+    master, replica, witness = one_range(members)
     with manager.client() as http:
         cloud.faults.capacity = [CapacityLimit()]
         http.put("/scaler/limits", json={"min_workers": 6}).raise_for_status()
@@ -234,7 +234,7 @@ def test_faults_of_a_cluster_and_of_ec2(
         assert prometheus.firing() == set()
 
 
-def _one_range(members: ValkeyCluster) -> tuple[ValkeyServer, ValkeyServer, ValkeyServer]:
+def one_range(members: ValkeyCluster) -> tuple[ValkeyServer, ValkeyServer, ValkeyServer]:
     """Return the master and the replica of slots that do not have the scaler's state, and the witness' master."""
     first, replica_of_second, second, replica_of_first, _, witness = members.servers
     (layout,) = filter(None, (_get(server, keys.LAYOUT) for server in (first, second, witness)))

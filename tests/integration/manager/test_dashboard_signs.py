@@ -24,5 +24,7 @@ async def test_full_memory_and_late_schedules_are_found(private_server: ValkeySe
     assert full.startswith("Redis at 127.0.0.1:")
     assert full.endswith("% of its memory")
     private_server.kill()
-    assert (await read_signs(shards)).late_schedules == {}
+    signs = await read_signs(shards)
+    assert signs.late_schedules == {}
+    assert [private_server.url.rpartition("/")[2].split("@")[-1] in text for text in signs.silent_servers] == [True]
     await shards.close()

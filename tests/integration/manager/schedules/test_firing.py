@@ -102,6 +102,7 @@ async def test_of_missed_instants_the_latest_is_caught_up(shards: Shards, manage
     (history, _) = await read_history(shard, "nightly")
     assert history[1]["count"] == 4
     assert history[0]["late_seconds"] == 30
+    assert (await progress_of(shard)).missed == 4
     counts = await shard.execute(("HGETALL", keys.schedule_counts(shard.prefix)))
     assert dict(zip(counts[0][::2], counts[0][1::2], strict=True)) == {b"missed": b"4", b"fired": b"1", b"late": b"1"}
 
@@ -118,7 +119,8 @@ async def test_what_is_too_late_is_missed_and_the_schedule_goes_on(shards: Shard
     await manager.fire_due(shard, now=NOW + 3 * MINUTE)
     assert await rows(shard) == [("missed", NOW + MINUTE)]
     assert await queued_ids(shard) == []
-    assert (await progress_of(shard)).next == NOW + MINUTE + 86400
+    progress = await progress_of(shard)
+    assert (progress.next, progress.missed, progress.missed_at) == (NOW + MINUTE + 86400, 1, NOW + 3 * MINUTE)
 
 
 async def test_skip_leaves_a_run_out_while_the_one_before_has_not_ended(

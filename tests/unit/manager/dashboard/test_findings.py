@@ -16,6 +16,7 @@ from manager.dashboard.rendering import Pages
 from manager.dashboard.sampler import Sample
 from manager.dashboard.signs import Signs
 from manager.queue.connection import QueueConnection
+from scaler.fleets.fleet import Cause
 from scaler.fleets.instances import Instance
 from scaler.state.launch_breaker import FAILED_BOOTS_TO_OPEN, LaunchBreaker
 from scaler.state.leader_election import Leadership
@@ -25,6 +26,7 @@ from scaler.view import ScalerView
 
 NOW = 1_800_000_000.0
 WAITING = ShardCounts({"default": QueueCounts(queued=9, oldest_seconds=300.0)})
+NO_BOOTS = LaunchBreaker().after_boots(0, FAILED_BOOTS_TO_OPEN, NOW)
 LEADER = Leadership(is_leader=False, epoch=1, address="10.0.0.1:5000")
 
 
@@ -69,6 +71,11 @@ def failing(failed: int, finished: int) -> ShardCounts:
 
 FAULTS: Mapping[str, tuple[dict[str, Any], str, str]] = {
     "dead shard": ({"unavailable": 1}, "1 of 2 shards do not answer: their jobs wait", ""),
+    "dead shard of a server that is known": (
+        {"unavailable": 1, "signs": Signs(silent_servers=["Redis at 10.0.0.1:6379 is away"])},
+        "1 of 2 shards do not answer: their jobs wait, and are not counted here (Redis at 10.0.0.1:6379 is away): start",
+        "",
+    ),
     "stuck queue": (
         {"counts": WAITING, "workers": [worker(1)]},
         "queue 'default' is stuck: its next job has waited for 5 min, and 3 slots",
@@ -90,8 +97,13 @@ FAULTS: Mapping[str, tuple[dict[str, Any], str, str]] = {
         "/dashboard/scaler",
     ),
     "breaker": (
-        {"scaler": scaler(breaker=LaunchBreaker(failed_boots=FAILED_BOOTS_TO_OPEN, last_failure="i-1 is silent"))},
-        "launched instances never become workers (5 in a row): i-1 is silent",
+        {"scaler": scaler(breaker=NO_BOOTS)},
+        "launched instances never become workers (5 in a row), so one at a time is tried: the leader's log names",
+        "/dashboard/scaler",
+    ),
+    "no capacity after failed boots": (
+        {"scaler": scaler(breaker=NO_BOOTS.after_failure(Cause.CAPACITY, "a", "none in a", NOW, 0.0))},
+        "launches are held back: none in a",
         "/dashboard/scaler",
     ),
     "dead receiver": (

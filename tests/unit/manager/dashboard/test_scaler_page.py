@@ -5,8 +5,8 @@ import pytest
 from jobqueue.inspection.counters import QueueCounts, ShardCounts
 from manager.dashboard.charts import WIDTH
 from manager.dashboard.sampler import Point, point_of
-from manager.dashboard.views.scaler_reasons import in_plain_words
 from manager.dashboard.views.scaler_timeline import LANE_HEIGHT, draw_timeline
+from manager.explain.scaler_reasons import in_plain_words
 from scaler.policy import decide
 from tests.unit.scaler.test_policy import SITUATIONS, Situation
 

@@ -129,6 +129,17 @@ def scaled(**facts: Any) -> JobFacts:
             "It is the next of the jobs in queue 'q'; 1 of 2 slots are free, so it is about to start.",
         ),
         (
+            replace(queued(ahead=0, workers=[worker(1), worker(2)]), now=200.0, enqueued_at=75.0),
+            "not_taken",
+            "It is the next of the jobs in queue 'q', and 1 of 4 slots are free, but it has waited for 125 s. If it"
+            " goes on waiting, read the log of the worker that takes none, and restart it: w.",
+        ),
+        (
+            replace(queued(ahead=1, workers=[worker(1)]), now=200.0, enqueued_at=75.0),
+            "about_to_start",
+            "1 of the jobs in queue 'q' stands before it; 1 of 2 slots are free, so it is about to start.",
+        ),
+        (
             queued(lane=LaneFacts([FullLimit("api", 2, 2, ["x", "y"])], 9.0)),
             "limit_reached",
             "3 jobs with the same limits stand before it, and the 2 places of limit 'api' are taken (by x, y).",
@@ -173,7 +184,8 @@ def test_a_queued_job_waits_for_the_first_thing_that_is_missing(facts: JobFacts,
     [
         (scaled(leader=None), "No manager launches workers."),
         (scaled(reason=""), "The scaler has decided nothing yet."),
-        (scaled(), "The scaler's last decision: KEEP 2: the maximum of 2 is reached."),
+        (scaled(), "More workers would help, but there may be no more than 2."),
+        (scaled(reason="of another version"), "The scaler's last decision: of another version."),
         (
             scaled(reason="", boot_etas=[12.3, 40.0]),
             "2 instances are booting, the first one is ready in about 12 s.",
@@ -186,6 +198,11 @@ def test_a_queued_job_waits_for_the_first_thing_that_is_missing(facts: JobFacts,
         (
             scaled(reason="", held_back="no capacity", held_back_seconds=30.2),
             "Launches are held back for 30 s more (no capacity).",
+        ),
+        (
+            scaled(reason="KEEP 2: a slot can become free within 7s", boot_etas=[0.0]),
+            "1 instance is booting, the first one is ready any moment. A worker will probably be free within 7 s:"
+            " waiting for that is cheaper than another worker.",
         ),
     ],
 )

@@ -16,6 +16,7 @@ SCHEDULE: dict[str, Any] = {
     "next": "2030-01-01T02:30:00Z",
     "last": None,
     "runs": 3,
+    "missed": 2,
     "paused": {"at": "2029-12-31T00:00:00Z", "by": "env-1", "note": "later"},
 }
 
@@ -27,8 +28,8 @@ def test_a_list_is_a_table_and_tells_what_is_missing(run: Run) -> None:
         code, output, errors = run("schedule", "list", "--url", manager.url)
     assert code == 0
     heading, row = output.splitlines()
-    assert heading.split() == ["NAME", "DESCRIPTION", "NEXT", "LAST", "RUNS", "PAUSED"]
-    assert row.split() == ["nightly", "At", "02:30", "every", "day", "(UTC)", "2030-01-01T02:30:00Z", "3", "later"]
+    assert heading.split() == ["NAME", "DESCRIPTION", "NEXT", "LAST", "RUNS", "MISSED", "PAUSED"]
+    assert row.split() == ["nightly", "At", "02:30", "every", "day", "(UTC)", "2030-01-01T02:30:00Z", "3", "2", "later"]
     assert errors.splitlines() == [
         "workmanager: bad: it cannot be read",
         "workmanager: 1 shards do not answer: their schedules are missing",
