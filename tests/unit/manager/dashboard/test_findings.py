@@ -73,7 +73,7 @@ FAULTS: Mapping[str, tuple[dict[str, Any], str, str]] = {
     "dead shard": ({"unavailable": 1}, "1 of 2 shards do not answer: their jobs wait", ""),
     "dead shard of a server that is known": (
         {"unavailable": 1, "signs": Signs(silent_servers=["Redis at 10.0.0.1:6379 is away"])},
-        "1 of 2 shards do not answer: their jobs wait, and are not counted here (Redis at 10.0.0.1:6379 is away): start",
+        "1 of 2 shards do not answer: their jobs wait, and are not counted here (Redis at 10.0.0.1:6379 is away):",
         "",
     ),
     "stuck queue": (
