@@ -33,7 +33,7 @@ def sent_name(name: str) -> bytes:
 
 def shown_name(name: str) -> str:
     """Return a name as text that can be shown, without what is no UTF-8."""
-    return sent_name(name).decode("utf-8", "replace")
+    return name if name.isascii() else sent_name(name).decode("utf-8", "replace")
 
 
 def integer_of(raw: bytes | str | None, default: int = 0, *, lowest: int = 0, highest: int = MAX_INTEGER) -> int:

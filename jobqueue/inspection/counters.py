@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from jobqueue import keys
@@ -14,6 +15,7 @@ from jobqueue.stored_values import integer_of, name_of, number_of, pairs, shown_
 
 QUEUES_PER_CALL = 100
 """They are counted in one call, which takes Redis about a millisecond."""
+_MAX_TIME_BYTES = 40
 _ROW_WIDTH = 10
 """Values for each queue in the answer of count_queues.lua."""
 
@@ -248,13 +250,13 @@ async def _count_queues(shard: Shard, names: Sequence[str], now: float) -> list[
 
 def _queue_counts(row: Sequence[Any], limited: int, now: float) -> QueueCounts:
     queued, since, _, scheduled, deferred, started, finished, failed, canceled, ready = row
-    numbers = (queued, scheduled, deferred, started, finished, failed, canceled, ready)
-    return QueueCounts(*numbers, limited, _age(since, now))
+    age = _age(since, now)
+    return QueueCounts(queued, scheduled, deferred, started, finished, failed, canceled, ready, limited, age)
 
 
 def _age(since: bytes, now: float) -> float | None:
     """Return for how many seconds a job has been queued; None if that cannot be told."""
-    enqueued_at = _epoch(since) if since else None
+    enqueued_at = _epoch(since[:_MAX_TIME_BYTES]) if since else None
     return None if enqueued_at is None else max(0.0, now - enqueued_at)
 
 
@@ -266,8 +268,9 @@ async def _count_rate_limited(shard: Shard, limit_keys: Sequence[bytes]) -> int:
     return sum(card or 0 for card in await shard.execute(*commands, tolerate_wrong_types=True))
 
 
+@lru_cache(maxsize=5000)
 def _epoch(since: bytes) -> float | None:
-    """Return a stored time in seconds since the epoch; None if it is no time."""
+    """Return a stored time in seconds since the epoch; None if it is no time. The next job of a queue may wait long."""
     try:
         return datetime.fromisoformat(text_of(since)).timestamp()
     except (ValueError, OverflowError):

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
 
-from jobqueue.lifecycle.times import BOUNDS, Example
+import orjson
+
+from jobqueue.lifecycle.times import BOUNDS, WIDTH, Example
 from manager.metrics.exposition import Exposition, HistogramLines, escaped, labels_text
 from manager.metrics.stored_times import decode_pair, decode_times
 
@@ -14,7 +16,7 @@ _FAMILIES = (
     ("workmanager_job_service_seconds", "Time that a job ran, once for each attempt"),
     ("workmanager_job_end_to_end_seconds", "Time from when a job was first to run until its end"),
 )
-SLICE = 50
+SLICE = 100
 """Pairs whose text is written at a time, which takes about a millisecond."""
 Stored = Sequence[bytes | None]
 """What the shards hold of a pair."""
@@ -24,10 +26,10 @@ Stored = Sequence[bytes | None]
 class _Shown:
     """A pair's text, by histogram, and what it was made of."""
 
-    lines: list[HistogramLines]
+    lines: HistogramLines
     stored: Stored = ()
     open_metrics: bool = False
-    texts: list[str] = field(default_factory=list)
+    texts: list[bytes] = field(default_factory=list)
 
 
 class JobTimesText:
@@ -35,6 +37,8 @@ class JobTimesText:
 
     def __init__(self) -> None:
         self._pairs: dict[bytes, _Shown] = {}
+        self._begun = 0
+        self._ready: tuple[Sequence[Mapping[bytes, bytes]], bool] | None = None
 
     def prepare(self, shards: Sequence[Mapping[bytes, bytes]], *, open_metrics: bool) -> Iterator[None]:
         """Write the text of what has changed, a slice each time, so that `show` finds it.
@@ -42,6 +46,8 @@ class JobTimesText:
         Args:
             shards: what `read_times` returns for each shard.
         """
+        self._begun += 1
+        number, self._ready = self._begun, None
         fields = dict.fromkeys(stored for shard in shards for stored in shard)
         pairs = {stored: self._pairs.get(stored) or _new(stored) for stored in fields}
         self._pairs = known = {stored: pair for stored, pair in pairs.items() if pair is not None}
@@ -54,11 +60,14 @@ class JobTimesText:
                 written += 1
                 if written % SLICE == 0:
                     yield
+        if number == self._begun:  # No other scrape, which may want the other format, has begun between two slices.
+            self._ready = (shards, open_metrics)
 
     def show(self, shown: Exposition, shards: Sequence[Mapping[bytes, bytes]]) -> None:
         """Add the histograms. Arguments as for `prepare`."""
-        for _ in self.prepare(shards, open_metrics=shown.open_metrics):
-            pass
+        if self._ready != (shards, shown.open_metrics):
+            for _ in self.prepare(shards, open_metrics=shown.open_metrics):
+                pass
         for number, (name, description) in enumerate(_FAMILIES):
             shown.begin(name, "histogram", description)
             shown.add(pair.texts[number] for pair in self._pairs.values())
@@ -70,29 +79,24 @@ def _new(stored: bytes) -> _Shown | None:
         return None
     queue, function = pair
     labels = labels_text(queue=queue, function=function)
-    return _Shown([HistogramLines(name, labels, BOUNDS) for name, _ in _FAMILIES])
+    return _Shown(HistogramLines([name for name, _ in _FAMILIES], labels, BOUNDS))
 
 
-def _texts(lines: Sequence[HistogramLines], stored: Stored, open_metrics: bool) -> list[str]:
-    shards = [decode_times(value) for value in stored if value is not None]
+def _texts(lines: HistogramLines, stored: Stored, open_metrics: bool) -> list[bytes]:
+    shards = [decode_times(value, examples=open_metrics) for value in stored if value is not None]
     times = shards[0] if len(shards) == 1 else reduce(add, shards)
-    return [
-        line.text(
-            times.buckets(histogram),
-            times.total_seconds(histogram),
-            _said(times.examples[histogram]) if open_metrics else None,
-        )
-        for histogram, line in enumerate(lines)
-    ]
+    return lines.texts(times.numbers, _said(times.examples) if open_metrics else ())
 
 
-def _said(example: Example | None) -> tuple[int, str] | None:
-    """Return the bucket of an example, and what is said of it; None if another program has written it."""
-    if example is None:
-        return None
-    bucket, job_id, seconds, at = example
-    if type(bucket) is not int or not 0 <= bucket <= len(BOUNDS) or type(job_id) is not str:
-        return None
-    if type(seconds) not in (int, float) or type(at) not in (int, float):
-        return None
-    return bucket, f'{{job_id="{escaped(job_id[:64])}"}} {seconds} {at}'
+def _said(examples: Sequence[Example | None]) -> Iterator[tuple[int, bytes]]:
+    """Yield the place of each example's bucket, and what is said of it; nothing if another program has written it."""
+    for histogram, example in enumerate(examples):
+        if example is None:
+            continue
+        bucket, job_id, seconds, at = example
+        if type(bucket) is not int or not 0 <= bucket <= len(BOUNDS) or type(job_id) is not str:
+            continue
+        if type(seconds) not in (int, float) or type(at) not in (int, float):
+            continue
+        numbers = orjson.dumps((seconds, at))[1:-1].replace(b",", b" ")
+        yield histogram * WIDTH + bucket, b' # {job_id="%b"} %b' % (escaped(job_id[:64]).encode(), numbers)

@@ -63,11 +63,11 @@ def show_queues(shown: Exposition, counts: ShardCounts, unserved: Collection[str
 class _Lines(NamedTuple):
     """A queue's lines, but for their numbers; those for no and for yes, where there are no others."""
 
-    jobs: str
-    limited: str
-    age: str
-    served: tuple[str, str]
-    paused: tuple[str, str]
+    jobs: bytes
+    limited: bytes
+    age: bytes
+    served: tuple[bytes, bytes]
+    paused: tuple[bytes, bytes]
 
 
 @lru_cache(maxsize=5000)
@@ -75,9 +75,9 @@ def _lines(queue: str) -> _Lines:
     plain = labels_text(queue=queue)
     labels = plain.replace("%", "%%")
     return _Lines(
-        "".join(f'workmanager_queue_jobs{labels[:-1]},status="{status}"}} %s.0\n' for status in _STATUSES),
-        f"workmanager_queue_runnable_limited_jobs{labels} %s.0\n",
-        f"workmanager_queue_oldest_job_age_seconds{labels} %s\n",
-        (f"workmanager_queue_served{plain} 0.0\n", f"workmanager_queue_served{plain} 1.0\n"),
-        (f"workmanager_queue_paused{plain} 0.0\n", f"workmanager_queue_paused{plain} 1.0\n"),
+        "".join(f'workmanager_queue_jobs{labels[:-1]},status="{status}"}} %d.0\n' for status in _STATUSES).encode(),
+        f"workmanager_queue_runnable_limited_jobs{labels} %d.0\n".encode(),
+        f"workmanager_queue_oldest_job_age_seconds{labels} %.3f\n".encode(),
+        (f"workmanager_queue_served{plain} 0.0\n".encode(), f"workmanager_queue_served{plain} 1.0\n".encode()),
+        (f"workmanager_queue_paused{plain} 0.0\n".encode(), f"workmanager_queue_paused{plain} 1.0\n".encode()),
     )

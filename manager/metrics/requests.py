@@ -78,9 +78,9 @@ class Metrics:
         name = "workmanager_http_request_duration_seconds"
         shown.begin(name, "histogram", "Request duration")
         for (method, route), tallies in by_route.items():
-            lines = HistogramLines(name, labels_text(method=method, route=route), DURATION_BUCKETS)
+            lines = HistogramLines([name], labels_text(method=method, route=route), DURATION_BUCKETS)
             totals = [sum(numbers) for numbers in zip(*(tally.by_bucket for tally in tallies), strict=True)]
-            shown.add([lines.text(totals, sum(tally.seconds for tally in tallies))])
+            shown.add(lines.texts([*totals, sum(tally.seconds for tally in tallies)]))
         shown.counter("workmanager_jobs_submitted", "New jobs submitted to this manager", self.jobs_submitted)
         shown.counter("workmanager_results_pulled", "Results pulled from this manager", self.results_pulled)
         dropped = 0 if self._log_collector is None else self._log_collector.dropped

@@ -5,9 +5,10 @@ import json
 import orjson
 
 from jobqueue.lifecycle.times import HISTOGRAMS, WIDTH, Example, Pair, Times
-from jobqueue.stored_values import shown_name
+from jobqueue.stored_values import MAX_INTEGER, shown_name
 
-_NUMBERS = WIDTH * len(HISTOGRAMS)
+_JOBS = len(HISTOGRAMS)
+_NUMBERS = WIDTH * _JOBS
 _NUMERIC = {int, float}
 
 
@@ -20,13 +21,18 @@ def decode_pair(stored: bytes) -> Pair | None:
         return None
 
 
-def decode_times(stored: bytes) -> Times:
-    """Return stored times; nothing if they are something else. Hot path of a scrape: there can be thousands."""
+def decode_times(stored: bytes, *, examples: bool = True) -> Times:
+    """Return stored times; nothing if they are something else. Hot path of a scrape: there can be thousands.
+
+    Args:
+        examples: whether they are wanted, too.
+    """
     try:
         found = orjson.loads(stored)
-        numbers, examples = found["n"], found["e"]
-        if len(numbers) == _NUMBERS and {*map(type, numbers)} <= _NUMERIC and len(examples) == len(HISTOGRAMS):
-            return Times(numbers, [Example(*example) if example else None for example in examples])
+        numbers, jobs = found["n"], found["e"]
+        well_formed = len(numbers) == _NUMBERS and {*map(type, numbers)} <= _NUMERIC and len(jobs) == _JOBS
+        if well_formed and 0 <= sum(numbers) <= MAX_INTEGER:
+            return Times(numbers, [Example(*job) if job else None for job in jobs] if examples else [None] * _JOBS)
     except (ValueError, TypeError, KeyError):
         pass
     return Times()

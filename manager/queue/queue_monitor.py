@@ -131,7 +131,7 @@ class QueueMonitor:
             ShardUnavailable: no shard answers.
         """
         seen = self._seen
-        if seen is None or not all(queue in seen.served or queue in seen.unserved for queue in queues):
+        if seen is None or not seen.served.union(seen.unserved).issuperset(queues):
             return await self.unserved(queues)
         return {queue: seen.workers.missing(queue) for queue in queues if queue in seen.unserved}
 

@@ -122,3 +122,13 @@ def test_a_thousand_queues_are_written_in_little_time() -> None:
         assert shown.text().count(b"\n") > 40_000
         seconds.append(time.process_time() - began)
     assert min(seconds) < 0.1  # 6 ms on an idle machine; prometheus_client takes 200 ms.
+
+
+@pytest.mark.parametrize("number", [1e308, -1, True, "7", None])
+def test_numbers_that_another_program_has_stored_do_not_spoil_the_text(number: object) -> None:
+    spoilt = {"n": [number] * len(Times().numbers), "e": [0] * len(HISTOGRAMS)}
+    totals, shown = QueueTotals(), Exposition()
+    totals.update({0: ShardCounts()}, {0: {b'["q", "f"]': json.dumps(spoilt).encode()}})
+    totals.show(shown, 1)
+    values = {line.rpartition(b" ")[2] for line in shown.text().splitlines() if line.startswith(b"workmanager_job_s")}
+    assert {float(value) for value in values} == {0.0}
