@@ -10,13 +10,16 @@ from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
 from jobqueue.timestamps import iso
 
+_GROUP_SIZES = (100, 10, 1)
+"""So many queues are asked about together; a group of which some have a worker, and some do not, in smaller ones."""
+
 
 @dataclass(frozen=True, slots=True)
 class WorkersOfQueues:
     """What the registered workers serve, plain RQ workers included.
 
     Attributes:
-        served: those of the queues asked for that a worker names.
+        served: those of the queues asked for that a worker names; none, if a worker serves every queue.
         every_queue: a worker serves every queue.
         any_worker: there is a worker at all.
     """
@@ -33,12 +36,23 @@ async def read_workers_of_queues(shard: Shard, queues: Sequence[str]) -> Workers
         ShardUnavailable: try another shard; workers register on all of them.
     """
     prefix = shard.prefix
-    any_worker, every_queue, *named = await shard.execute(
-        ("EXISTS", keys.workers(prefix)),
-        *(("EXISTS", keys.workers_of_queue(prefix, queue)) for queue in (*ALL_QUEUES, *queues)),
-    )
-    served = frozenset(queue for queue, exists in zip(queues, named, strict=True) if exists)
-    return WorkersOfQueues(served, bool(every_queue), bool(any_worker))
+    any_worker, every_queue = await shard.execute(("EXISTS", keys.workers(prefix)), _exists(prefix, ALL_QUEUES))
+    served, asked = set[str](), [] if every_queue else list(queues)
+    for size in _GROUP_SIZES:
+        groups = [asked[start : start + size] for start in range(0, len(asked), size)]
+        counts = await shard.execute(*(_exists(prefix, group) for group in groups)) if groups else ()
+        asked = []
+        for group, count in zip(groups, counts, strict=True):
+            if count == len(group):
+                served.update(group)
+            elif count:
+                asked += group
+    return WorkersOfQueues(frozenset(served), bool(every_queue), bool(any_worker))
+
+
+def _exists(prefix: str, queues: Sequence[str]) -> tuple[str, ...]:
+    """Return the command that counts for how many of these queues there is a worker."""
+    return ("EXISTS", *(keys.workers_of_queue(prefix, queue) for queue in queues))
 
 
 async def pause_queue(shard: Shard, queue: str, author: Author | None = None, *, now: float | None = None) -> None:

@@ -20,7 +20,7 @@ Sample = tuple[str, float]
 
 
 class Exposition:
-    """Collects the families of one scrape, as bytes: to encode millions of characters takes longer than to copy them."""
+    """Collects the families of one scrape, as bytes: encoding millions of characters takes longer than joining them."""
 
     def __init__(self, *, open_metrics: bool = False) -> None:
         self.open_metrics = open_metrics

@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from redis.exceptions import RedisError
@@ -17,6 +19,7 @@ from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from jobqueue.workers.queue_service import WorkersOfQueues, pause_queue, read_workers_of_queues, resume_queue
 from manager.queue.circuit_breaker import ShardBreaker
+from manager.queue.waiting_jobs import WaitingJobs
 from scaler.state.leader_election import read_leadership
 
 CHECK_SECONDS = 1.0
@@ -73,14 +76,12 @@ class _Seen:
         served: queues that are served.
         unserved: queues that are not, with the number of jobs that wait in them.
         warnings: why jobs of a queue do not run for now, by queue.
-        waiting: how many jobs are queued or scheduled in a queue; later ones of limited keys are added.
     """
 
     workers: _Workers
     served: frozenset[str]
     unserved: Mapping[str, int]
     warnings: Mapping[str, str]
-    waiting: dict[str, int]
 
 
 class QueueMonitor:
@@ -101,6 +102,7 @@ class QueueMonitor:
         self._managed_queues = managed_queues
         self._launches_workers = launches_workers
         self._seen: _Seen | None = None
+        self._waiting = WaitingJobs()
         self._told: set[str] = set()
 
     async def run(self) -> None:
@@ -143,15 +145,12 @@ class QueueMonitor:
     def has_room(self, queue: str, most: int) -> bool:
         """Return whether fewer than `most` jobs wait in a queue, as far as the last check knows, and count one more.
 
-        What other managers have taken since that check is not counted, nor are jobs of keys without such a limit.
+        What other managers have taken since that check is not counted, nor are jobs of keys without such a limit. Of
+        hundreds of queues, the first check after a question may be the first for some seconds.
         """
-        seen = self._seen
-        if seen is None:
-            return True
-        waiting = seen.waiting.get(queue, 0)
-        if waiting >= most:
+        if self._waiting.ask(queue, time.monotonic()) >= most:
             return False
-        seen.waiting[queue] = waiting + 1
+        self._waiting.add_one(queue)
         return True
 
     async def warning(self, queue: str) -> str | None:
@@ -185,43 +184,47 @@ class QueueMonitor:
         log.info("event=queue_resumed queue=%r by=%s", queue, author.actor)
 
     async def _check(self) -> _Seen:
-        names, paused, queued, scheduled = {DEFAULT_QUEUE}, set[str](), Counter[str](), Counter[str]()
+        names_by_shard: dict[Shard, frozenset[str]] = {}
+        paused = set[str]()
         for shard in self._shards:
-            try:
-                with self._breaker.guard(shard):
-                    shard_names = await queue_names(shard)
-                    lengths = [("LLEN", keys.queue(shard.prefix, name)) for name in shard_names]
-                    later = [("ZCARD", keys.registry(shard.prefix, "scheduled", name)) for name in shard_names]
-                    flat, *jobs = await shard.execute(
-                        ("HGETALL", keys.paused(shard.prefix)), *lengths, *later, tolerate_wrong_types=True
-                    )
-            except ShardUnavailable:
-                continue
-            names.update(shard_names)
-            paused.update(name.decode(errors="replace") for name in (flat or ())[::2])
-            for counts, numbers in ((queued, jobs[: len(lengths)]), (scheduled, jobs[len(lengths) :])):
-                counts.update({name: number or 0 for name, number in zip(shard_names, numbers, strict=True)})
+            with suppress(ShardUnavailable), self._breaker.guard(shard):
+                names_by_shard[shard] = frozenset(await queue_names(shard))
+                (flat,) = await shard.execute(("HGETALL", keys.paused(shard.prefix)), tolerate_wrong_types=True)
+                paused.update(name.decode(errors="replace") for name in (flat or ())[::2])
+        names = frozenset({DEFAULT_QUEUE}.union(*names_by_shard.values()))
+        await self._count(names_by_shard, self._waiting.due(names, time.monotonic()))
         workers = await self._read(sorted(names))
         served = frozenset(name for name in names if workers.serve(name))
-        unserved = {name: queued[name] for name in names - served}
+        unserved = {name: self._waiting.queued(name) for name in names - served}
         warnings = {name: workers.missing(name) for name in unserved}
         for name in paused:
             warnings[name] = f"queue {name!r} is paused: the job waits until POST /queues/{name}/resume"
-        return _Seen(workers, served, unserved, warnings, dict(queued + scheduled))
+        return _Seen(workers, served, unserved, warnings)
+
+    async def _count(self, names_by_shard: Mapping[Shard, frozenset[str]], queues: Collection[str]) -> None:
+        queued, scheduled = Counter(dict.fromkeys(queues, 0)), Counter(dict.fromkeys(queues, 0))
+        for shard, names in names_by_shard.items():
+            due = sorted(names.intersection(queues))
+            lengths = [("LLEN", keys.queue(shard.prefix, name)) for name in due]
+            later = [("ZCARD", keys.registry(shard.prefix, "scheduled", name)) for name in due]
+            with suppress(ShardUnavailable), self._breaker.guard(shard):
+                jobs = await shard.execute(*lengths, *later, tolerate_wrong_types=True) if due else ()
+                queued.update({name: number or 0 for name, number in zip(due, jobs, strict=False)})
+                scheduled.update({name: number or 0 for name, number in zip(due, jobs[len(due) :], strict=True)})
+        self._waiting.update(queued, scheduled)
 
     async def _read(self, queues: Sequence[str]) -> _Workers:
+        managed = self._managed_queues if self._launches_workers or await self._another_manager_leads() else ()
+        # Those that the scaler's workers serve need no other worker.
+        asked = [queue for queue in queues if not serves(managed, queue)]
         failure = ShardUnavailable("no shard of the queue answers")
         for shard in self._shards:
             try:
                 with self._breaker.guard(shard):
-                    found = await read_workers_of_queues(shard, queues)
-                break
+                    return _Workers(await read_workers_of_queues(shard, asked), managed)
             except ShardUnavailable as error:
                 failure = error
-        else:
-            raise failure
-        launches = self._launches_workers or await self._another_manager_leads()
-        return _Workers(found, self._managed_queues if launches else ())
+        raise failure
 
     async def _another_manager_leads(self) -> bool:
         shard = self._shards.all[0]
