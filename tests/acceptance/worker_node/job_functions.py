@@ -494,6 +494,12 @@ def tell_and_fail() -> None:
     raise ValueError("failure")
 
 
+def print_megabytes(megabytes: int) -> None:
+    block = (b"x" * 99 + b"\n") * 10_000
+    for _ in range(megabytes):
+        os.write(1, block)
+
+
 def print_a_secret_and_fail() -> None:
     print("password=hunter2, key ACME-1234567")  # noqa: T201
     workmanager.job.log("token: hunter2")

@@ -1,10 +1,17 @@
 """What running jobs tell of themselves: how far they are, and lines of a log."""
 
+import re
+import time
+from pathlib import Path
+
 import pytest
 
 from jobqueue.lifecycle.notes import LOG_LINES, read_log
 from tests.acceptance.worker_node.conftest import Client, MakeWorker
 from tests.waiting import until_async
+from workmanager.local.valkey import ValkeyServer
+
+MEGABYTE = 1_000_000
 
 
 async def log_of(client: Client, job_id: str, after: str = "") -> list[str]:
@@ -54,6 +61,29 @@ async def test_a_job_that_tells_too_much_harms_nobody(client: Client, start_work
     assert max(len(line.text) for line in page.lines) <= 2000
 
 
+async def test_a_job_that_prints_100_megabytes_harms_nobody(
+    client: Client, start_worker: MakeWorker, shared_server: ValkeyServer
+) -> None:
+    worker = start_worker(client.url, "--slots", "2", KEEP_OUTPUT="all")
+    await client.value(await client.enqueue("pid"))
+    agent_bytes, redis_bytes = _peak_bytes(worker.process.pid), _stored_bytes(shared_server)
+    loud = await client.enqueue("print_megabytes", 100)
+    await client.wait_for_status(loud, "started", "finished")
+    started = time.monotonic()
+    await client.value(await client.enqueue("pid"))
+    assert time.monotonic() - started < 5, "a job beside it does not wait for it"
+    await client.value(loud)
+    agent_bytes = _peak_bytes(worker.process.pid) - agent_bytes
+    assert worker.terminate() == 0
+    lines = (await read_log(client.shards.of(loud), loud, "", 2 * LOG_LINES)).lines
+    assert (lines[0].text, lines[-1].text) == ("x" * 99, "x" * 99)
+    assert len(lines) <= LOG_LINES
+    assert any("are left out here" in line.text for line in lines)
+    assert worker.log.stat().st_size < 8 * MEGABYTE
+    assert _stored_bytes(shared_server) - redis_bytes < 8 * MEGABYTE
+    assert agent_bytes < 32 * MEGABYTE
+
+
 @pytest.mark.parametrize("isolation", ["none", "job"])
 async def test_what_a_failed_job_has_printed_is_there_when_it_is_seen_to_have_failed(
     client: Client, start_worker: MakeWorker, isolation: str
@@ -87,3 +117,14 @@ async def test_what_is_no_progress_fails_the_job_that_tells_it(client: Client, s
     failed = await client.wait_until_ended(job_id)
     assert failed.error is not None
     assert failed.error.message.startswith("RuntimeError: not understood")
+
+
+def _peak_bytes(pid: int) -> int:
+    """Return the most memory that a process has had."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    assert found is not None
+    return int(found[1]) * 1024
+
+
+def _stored_bytes(server: ValkeyServer) -> int:
+    return int(server.command("INFO", "memory")["used_memory"])

@@ -1,9 +1,11 @@
 """Counters of jobs by status, queue and function, for status pages, metrics and the scaler."""
 
 from jobqueue.inspection.counters import QueueCounts, ShardCounts, read_counts
+from jobqueue.inspection.times import read_times
 from jobqueue.lifecycle.control import cancel
 from jobqueue.lifecycle.finish import Outcome, finish
 from jobqueue.lifecycle.pull import pull
+from jobqueue.model import Limit
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from tests.integration.jobqueue.queue_helpers import (
@@ -15,6 +17,17 @@ from tests.integration.jobqueue.queue_helpers import (
     stopped_outcome,
     success_outcome,
 )
+from workmanager.local.valkey import ValkeyServer
+
+OF_THE_TEST = {"cmdstat_config|resetstat", "cmdstat_info", "cmdstat_client|setinfo", "cmdstat_hello"}
+CONSTANT_TIME = {
+    f"cmdstat_{name}"
+    for name in (
+        *("time", "exists", "llen", "lindex", "hget", "hmget", "zcard", "zrange", "hgetall", "smembers", "evalsha"),
+        *("fcall", "fcall_ro", "evalsha_ro", "zcount", "get"),
+    )
+}
+"""ZRANGE, HGETALL and SMEMBERS read what grows with queues, functions and limits alone."""
 
 
 async def test_counts_by_queue_and_by_function(shard: Shard) -> None:
@@ -43,6 +56,38 @@ async def test_counts_by_queue_and_by_function(shard: Shard) -> None:
     assert functions.finished == {"noop": 1, "sha512": 1}
     assert (functions.failed, functions.stopped) == ({"noop": 1}, {"noop": 1})
     assert functions.seconds == {"noop": 0.5, "sha512": 0.5}
+
+
+async def test_what_a_scrape_asks_redis_does_not_grow_with_the_jobs(
+    private_shard: Shard, private_server: ValkeyServer
+) -> None:
+    async def add(jobs: int) -> None:
+        ids = [f"{jobs}-{number}" for number in range(6 * jobs)]
+        await enqueue_jobs(private_shard, *ids[: 4 * jobs])
+        await enqueue_jobs(private_shard, *ids[4 * jobs : 5 * jobs], due_at=NOW)
+        await enqueue_jobs(private_shard, *ids[5 * jobs :], limits=(Limit("key", concurrency=1),))
+        claimed = await claim_jobs(private_shard, 3 * jobs)
+        outcomes = [success_outcome(job) for job in claimed[:jobs]] + [failed_outcome(job) for job in claimed[jobs:]]
+        await finish(private_shard, "w1", outcomes, now=NOW)
+
+    async def scrape() -> tuple[dict[str, int], int]:
+        """Return how often each command ran, those of scripts included, and the bytes of all answers."""
+        private_server.command("CONFIG", "RESETSTAT")
+        counts, times = await read_counts(private_shard), await read_times(private_shard)
+        assert counts.total.queued > 0
+        assert not times
+        answered = private_server.command("INFO", "stats")["total_net_output_bytes"]
+        used = private_server.command("INFO", "commandstats")
+        return {name: numbers["calls"] for name, numbers in used.items() if name not in OF_THE_TEST}, answered
+
+    await add(10)
+    await scrape()
+    few = await scrape()
+    await add(500)
+    many = await scrape()
+    assert many[0] == few[0]
+    assert many[0].keys() <= CONSTANT_TIME
+    assert many[1] < 1.2 * few[1]
 
 
 async def test_pulled_results_are_counted_until_they_are_acknowledged(shard: Shard) -> None:
