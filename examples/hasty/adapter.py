@@ -5,6 +5,7 @@ Run: .venv/bin/python -m uvicorn --app-dir examples/hasty adapter:app --port 808
 
 import os
 import random
+from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -36,7 +37,7 @@ async def read_body(request: Request) -> bytes:
 
 
 @app.post("/", status_code=HTTPStatus.CREATED)
-def create_job(body: Annotated[bytes, Depends(read_body)]) -> dict[str, str]:
+def create_job(body: Annotated[bytes, Depends(read_body)]) -> dict[str, Any]:
     object_id = NewJob.model_validate_json(body).object_id
     job_id = client.submit(
         "sleep",
@@ -47,21 +48,21 @@ def create_job(body: Annotated[bytes, Depends(read_body)]) -> dict[str, str]:
         meta={"object_id": object_id},
         feed=False,  # nobody pulls these results
     )
-    return {"job_id": job_id}
+    return {"message": {"job_id": job_id}}
 
 
 @app.get("/{job_id:path}")
 def read_job(job_id: str) -> dict[str, Any]:
     job = client.job(job_id)
     if "object_id" not in job["meta"]:
-        raise NotFound(f"there is no job with the id {job_id!r}", HTTPStatus.NOT_FOUND)
-    return {
+        raise NotFound("another program's job", HTTPStatus.NOT_FOUND)
+    shown = {
         "job_id": job["id"],
         "object_id": job["meta"]["object_id"],
         "status": _status(job["status"]),
-        "created_at": job["created_at"],
-        "updated_at": job["ended_at"] or job["started_at"] or job["created_at"],
+        "timestamp": int(datetime.fromisoformat(job["created_at"]).timestamp()),
     }
+    return {"message": shown}
 
 
 def _status(status: str) -> str:
@@ -81,17 +82,17 @@ def refuse_body(_: Request, error: ValidationError) -> JSONResponse:
 
 
 @app.exception_handler(ClientError)
-def report_error(_: Request, error: ClientError) -> JSONResponse:
+def report_error(request: Request, error: ClientError) -> JSONResponse:
     if isinstance(error, Conflict):
         seconds = int(error.retry_after_seconds or WINDOW_SECONDS)
-        text = f"this object has had a job in the last 5 minutes: wait for another {seconds} s"
+        text = "you need to wait 5 minutes before rerunning the same job"
         return _error(HTTPStatus.BAD_REQUEST, text, {"Retry-After": str(seconds)})
     if isinstance(error, NotFound):
-        return _error(UNKNOWN_JOB_STATUS, "no job with this id")
+        return _error(UNKNOWN_JOB_STATUS, f"no job with id: {request.path_params['job_id']}")
     if isinstance(error, Unavailable):
         return _error(HTTPStatus.SERVICE_UNAVAILABLE, f"the job queue is away: {error}", {"Retry-After": "5"})
     return _error(HTTPStatus.BAD_GATEWAY, f"the job queue refused this: {error}")
 
 
 def _error(status: int, text: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    return JSONResponse({"error": text}, status, headers)
+    return JSONResponse({"message": text}, status, headers)
