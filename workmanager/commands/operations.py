@@ -32,7 +32,8 @@ def main(arguments: Sequence[str]) -> int:
                 if options.action in DESTRUCTIVE and not options.dry_run:
                     confirm(options, f"{options.action} all jobs with {_cell('filter', _given(job_filter))}")
                 operation = client.operations.start(options.action, dry_run=options.dry_run, **job_filter)
-                print_one(options, _wait(client, operation) if options.wait else operation)
+                is_awaited = options.wait or options.dry_run  # What a dry run counts is told at its end.
+                print_one(options, _wait(client, operation) if is_awaited else operation)
             case "list":
                 print_rows(options, client.operations.list(options.limit), COLUMNS, shown=_cell)
             case "show":

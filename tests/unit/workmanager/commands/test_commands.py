@@ -320,17 +320,23 @@ OPERATION = {
 }
 
 
-def test_an_operation_is_started_and_waited_for(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("waiting", [["--dry-run"], ["--dry-run", "--wait"], ["--wait"]])
+def test_an_operation_is_started_and_waited_for(waiting: list[str], run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workmanager.commands.operations.POLL_SECONDS", 0)
     ended = {**OPERATION, "status": "finished", "ended_at": "T2"}
     with ScriptedManager(Answer(OPERATION, 201), Answer(OPERATION), Answer(ended)) as manager:
         code, output, _ = run(
-            *("operations", "start", "requeue", "--label", "order=42", "--dry-run", "--wait", "--json"),
+            *("operations", "start", "requeue", "--label", "order=42", *waiting, "--json"),
             *("--url", manager.url),
         )
     assert (code, json.loads(output)) == (0, ended)
     body = json.loads(manager.requests[0].body)
-    assert body == {"action": "requeue", "filter": {"label": "order:42"}, "dry_run": True, "id": body["id"]}
+    assert body == {
+        "action": "requeue",
+        "filter": {"label": "order:42"},
+        "dry_run": "--dry-run" in waiting,
+        "id": body["id"],
+    }
     assert [request.path for request in manager.requests] == ["/operations", "/operations/o", "/operations/o"]
 
 

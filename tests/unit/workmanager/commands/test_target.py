@@ -117,3 +117,10 @@ def test_contexts_are_listed_without_their_keys(run: Run, home: Path) -> None:
         {"name": "production", "key": "api_key_file", "is_default": False},
         {"name": "staging", "key": "api_key_command", "is_default": False},
     ]
+
+
+def test_contexts_are_listed_without_the_passwords_of_their_urls(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "contexts.yaml"
+    file.write_text('contexts: {a: {url: "http://u:secret@a, http://b"}, c: {url: ["https://u:secret@c:1/p"]}}')
+    _, output, _ = run("contexts", "--config", str(file), "--json", "--fields", "url")
+    assert [json.loads(line)["url"] for line in output.splitlines()] == ["http://a,http://b", ["https://c:1/p"]]
