@@ -7,7 +7,7 @@ from manager.http.dashboard_paths import is_dashboard_path
 
 MIN_BYTES = 1000
 LEVEL = 4
-"""A page of 100 KB takes a millisecond, and becomes hardly larger than with the highest level."""
+"""A page of 110 KB takes 0.3 ms instead of 1.8 with the highest level, and 7 KB instead of 6."""
 
 
 def with_compressed_pages(app: Application) -> Application:
