@@ -4,6 +4,7 @@ import argparse
 import errno
 import logging
 import os
+import socket
 import sys
 from collections.abc import Sequence
 
@@ -14,6 +15,9 @@ from manager.check_settings import check_settings, check_worker_settings, load_f
 from manager.http.listener import listen
 from manager.server import ManagerServer, ServerOptions
 from manager.settings import ManagerSettings
+from manager.siblings.group import ProcessGroup
+from manager.siblings.main_process import MainProcess
+from manager.siblings.sibling import Sibling
 from processes.logs import configure_logging
 from processes.privacy import keep_memory_private
 from processes.settings_file import CONFIG
@@ -34,9 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         environ["WORKMANAGER_ROOT_PATH"] = given.root_path
     if given.allowed_hosts is not None:
         environ["WORKMANAGER_ALLOWED_HOSTS"] = given.allowed_hosts
+    if given.processes is not None:
+        environ["WORKMANAGER_PROCESSES"] = given.processes
     settings = load_settings(ManagerSettings, environ)
     check_settings(settings, host=given.host, scaler=given.scaler)
-    if given.scaler == "local" and given.parent_fd is None:  # `workmanager up` has checked them, once.
+    if given.scaler == "local" and given.parent_fd is None and given.sibling_fds is None:  # Else they were checked.
         check_worker_settings()
     functions = load_functions(settings)
     collector = configure_logging(settings.log_format, settings.log_to)
@@ -46,19 +52,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    try:
-        listener = listen(given.host, given.port)
-    except OSError as error:
-        is_in_use = error.errno == errno.EADDRINUSE
-        reason = "the port is in use; choose another with --port" if is_in_use else error.strerror or str(error)
-        sys.stderr.write(f"cannot listen on {given.host}:{given.port}: {reason}\n")
-        return 1
+    group = ProcessGroup()
+    if given.sibling_fds is not None:
+        listener, group = _as_sibling(*map(int, given.sibling_fds.split(",")), size=settings.processes)
+    else:
+        try:
+            listener = listen(given.host, given.port)
+        except OSError as error:
+            is_in_use = error.errno == errno.EADDRINUSE
+            reason = "the port is in use; choose another with --port" if is_in_use else error.strerror or str(error)
+            sys.stderr.write(f"cannot listen on {given.host}:{given.port}: {reason}\n")
+            return 1
+        if settings.processes > 1:
+            inherited = [] if given.parent_fd is None else [given.parent_fd]
+            own_arguments = sys.argv[1:] if arguments is None else arguments
+            group = MainProcess(settings.processes, listener, own_arguments, inherited)
     options = ServerOptions(given.host, given.port, given.scaler, given.parent_fd)
 
     async def run() -> int:
-        return await ManagerServer(options, settings, functions, listener, collector).run()
+        return await ManagerServer(options, settings, functions, listener, collector, group).run()
 
     return uvloop.run(run())
+
+
+def _as_sibling(listener_fd: int, channel_fd: int, *, size: int) -> tuple[socket.socket, Sibling]:
+    listener, end = socket.socket(fileno=listener_fd), socket.socket(fileno=channel_fd)
+    return listener, Sibling(end, size)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -87,6 +106,13 @@ def make_parser() -> argparse.ArgumentParser:
         "--scaler", choices=("ec2", "local", "none"), default="none", help="where to launch workers (default none)"
     )
     parser.add_argument("--config", metavar="FILE", help="settings that the environment lacks, in YAML")
+    parser.add_argument(
+        "--processes",
+        metavar="N",
+        help="processes that serve the port, with one scaler (default: WORKMANAGER_PROCESSES, else 1)",
+    )
+    # The listening socket, and the channel to the main process, which has started this one.
+    parser.add_argument("--sibling-fds", help=argparse.SUPPRESS)
     # Liveness pipe of the program that started it: it stops when the other end closes.
     parser.add_argument("--parent-fd", type=int, help=argparse.SUPPRESS)
     return parser

@@ -62,6 +62,7 @@ from manager.schemas import openapi
 from manager.schemas.callback_check import CallbackCheck
 from manager.schemas.job_factory import JobFactory
 from manager.settings import ManagerSettings, callback_guard
+from manager.siblings.group import ProcessGroup
 
 if TYPE_CHECKING:
     from manager.jwt.code_flow import CodeFlow
@@ -85,6 +86,7 @@ def build_app(
     jwt: "JwtVerifier | None",
     code_flow: "CodeFlow | None",
     tracing: "Tracing | None" = None,
+    group: ProcessGroup | None = None,
 ) -> tuple[Gateway, Dashboard]:
     """Return the ASGI application, and the dashboard in it, which must be stopped.
 
@@ -94,8 +96,11 @@ def build_app(
         jwt: if given, requests can bring tokens of its issuer instead of API keys.
         code_flow: if given, people sign in to the dashboard at its issuer.
         tracing: makes the spans of submissions; None if nothing is traced.
+        group: this manager's processes, if there are several.
     """
-    api, fast_routes, routes = _build_api(settings, functions, queue, metrics, reporter, reconciler, key_table)
+    api, fast_routes, routes = _build_api(
+        settings, functions, queue, metrics, reporter, reconciler, key_table, group or ProcessGroup()
+    )
     methods = documented_methods(api)
 
     def build_document() -> dict[str, Any]:
@@ -135,7 +140,7 @@ def openapi_document(settings: ManagerSettings, functions: FunctionRegistry) -> 
         on_jobs_waiting=lambda: None,
         on_fatal_error=lambda _, __: None,
     )
-    api, _, _ = _build_api(settings, functions, queue, Metrics(), Reporter(), None, KeyTable())
+    api, _, _ = _build_api(settings, functions, queue, Metrics(), Reporter(), None, KeyTable(), ProcessGroup())
     return openapi.build_document(api, functions, keys=bool(settings.api_keys))
 
 
@@ -147,6 +152,7 @@ def _build_api(
     reporter: Reporter,
     reconciler: ClusterReconciler | None,
     key_table: KeyTable,
+    group: ProcessGroup,
 ) -> tuple[FastAPI, dict[tuple[str, str], Route], Api]:
     # A manager without keys is reached from its own machine alone: there, callbacks need no signature.
     may_be_sent = bool(settings.callback_secrets) or not settings.api_keys
@@ -198,8 +204,8 @@ def _build_api(
     api.include_router(routes.scaler.router())
     api.include_router(routes.keys.router())
     api.include_router(routes.audit.router())
-    api.include_router(HealthRoutes(queue, reconciler).router())
-    api.include_router(MetricsRoute(queue, metrics, reconciler, reporter).router())
+    api.include_router(HealthRoutes(queue, reconciler, group).router())
+    api.include_router(MetricsRoute(queue, metrics, reconciler, reporter, group).router())
     return api, fast_routes, routes
 
 

@@ -40,6 +40,8 @@ from manager.queue.connection import QueueConnection
 from manager.reporter import Reporter
 from manager.scaler_factory import build_scaler
 from manager.settings import ManagerSettings, callback_guard
+from manager.siblings.group import ProcessGroup
+from manager.siblings.sibling import Sibling
 from processes.garbage_collection import relax_garbage_collection
 from processes.liveness_pipe import parent_is_gone
 from processes.log_collector import LogCollector
@@ -87,6 +89,7 @@ class ManagerServer:
 
     Args:
         listener: the socket to serve on.
+        group: this manager's processes. A sibling serves requests alone: all other duties are the main process's.
     """
 
     def __init__(
@@ -96,7 +99,11 @@ class ManagerServer:
         functions: FunctionRegistry,
         listener: socket.socket,
         collector: LogCollector | None = None,
+        group: ProcessGroup | None = None,
     ) -> None:
+        self._group = group or ProcessGroup()
+        if isinstance(self._group, Sibling):
+            self._group.on_main_gone = partial(self._stop, "main_process_gone")
         self._options = options
         self._settings = settings
         self._functions = functions
@@ -115,20 +122,22 @@ class ManagerServer:
             on_jobs_waiting=self._on_jobs_waiting,
             on_fatal_error=self._fail,
             require_cluster=bool(settings.cluster_hosts),
-            keeps_files=not settings.cluster_hosts,
+            keeps_files=not settings.cluster_hosts and not self._group.is_sibling,
+            maintains=not self._group.is_sibling,
         )
         self._access_log = None
         if settings.access_log:
             self._access_log = AccessLog(sys.stderr, as_json=settings.log_format == JSON, collector=collector)
         self._reconciler: ClusterReconciler | None = None
-        if settings.cluster_hosts:
+        if settings.cluster_hosts and not self._group.is_sibling:
             url = parse_redis_url(settings.cluster_url or settings.redis_url)
             self._reconciler = ClusterReconciler(parse_hosts(settings.cluster_hosts), url.connect)
         self._function_loader: FunctionLoader | None = None
-        if settings.cluster_url:
+        if settings.cluster_url and not self._group.is_sibling:
             administered = Topology(settings.cluster_url, require_cluster=bool(settings.cluster_hosts))
             self._function_loader = FunctionLoader(administered)
-        self._connection_limit = ConnectionLimit(raise_descriptor_limit(settings.max_connections))
+        max_connections = max(1, settings.max_connections // self._group.size)
+        self._connection_limit = ConnectionLimit(raise_descriptor_limit(max_connections))
         app, self._dashboard = build_app(
             settings,
             functions,
@@ -141,6 +150,7 @@ class ManagerServer:
             self._jwt,
             self._code_flow,
             self._tracing,
+            self._group,
         )
         self._server = _Server(
             uvicorn.Config(
@@ -176,6 +186,7 @@ class ManagerServer:
             "event=manager_listening host=%s port=%d pid=%d max_connections=%d",
             *(host, port, os.getpid(), self._connection_limit.limit),
         )
+        await self._group.start()
         if self._reconciler is not None:
             self._reconciler.start()
         if self._function_loader is not None:
@@ -209,12 +220,14 @@ class ManagerServer:
             await self._function_loader.stop()
         if self._tracing is not None:
             self._tracing.close()
+        await self._group.close()
         log.info("event=manager_stopped exit_code=%d", self._exit_code)
         return self._exit_code
 
     def _stop(self, reason: str) -> None:
         if not self._server.should_exit:
             log.info("event=manager_stopping reason=%s", reason)
+        self._group.stop_others()
         self._queue.closing.set()
         self._server.should_exit = True
 
@@ -231,6 +244,8 @@ class ManagerServer:
     async def _on_connected(self, shards: Shards) -> None:
         if self._settings.api_keys:
             self._key_table.start(shards.all[0])
+        if self._group.is_sibling:
+            return
         self._reporter.start(shards, self._address)
         settings = self._settings
         self._callbacks = CallbackSender(

@@ -75,6 +75,8 @@ class ManagerSettings(QueueSettings):
     """Prefix of all paths, under which a proxy makes the manager available."""
     trusted_proxies: CommaSeparated = ()
     """Networks of proxies that are believed whom they forward a request for, see `manager.http.request_origin`."""
+    processes: int = Field(default=1, ge=1, le=64)
+    """Processes that serve requests on the manager's port, see `manager.siblings`."""
     max_connections: int = Field(default=16_000, ge=10)
     max_payload_bytes: int = Field(default=MEBIBYTE, ge=1, le=64 * MEBIBYTE)
     """Limit of a job's binary data, before base64."""

@@ -19,7 +19,7 @@ executor_max_jobs executor_user functions hide_arguments http_allow instance_typ
 job_limits job_log_level keep_output launch_template lease_seconds log_format log_redact log_to
 manager_timeout_seconds max_connections max_payload_bytes max_workers metrics_listen min_workers min_workers_schedule
 nice oidc_audience oidc_client_id oidc_client_secret oidc_issuer oidc_queues_claim oidc_request_scopes
-oidc_scope_claim on_demand_base on_demand_max price_per_hour queues
+oidc_scope_claim on_demand_base on_demand_max price_per_hour processes queues
 redis_url reload_functions root_path subnets traces trusted_proxies url use_spot wait_target_seconds wait_weight
 worker_slots
 """

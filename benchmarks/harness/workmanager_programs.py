@@ -17,14 +17,22 @@ _READY_SECONDS = 30.0
 
 
 @contextlib.contextmanager
-def running_manager(server: BenchmarkRedis, *, access_log: bool = False) -> Iterator[tuple[MeasuredProgram, int]]:
-    """Run one manager without a scaler; yield it and its port once it is ready."""
+def running_manager(
+    server: BenchmarkRedis, *, access_log: bool = False, processes: int = 1
+) -> Iterator[tuple[MeasuredProgram, int]]:
+    """Run one manager without a scaler; yield it and its port once all its processes are ready."""
     port = ports.free_port()
     command = [sys.executable, "-m", "manager", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--redis-url", server.url, "--scaler", "none"]
+    command += ["--redis-url", server.url, "--scaler", "none", "--processes", str(processes)]
     environ = {"WORKMANAGER_ACCESS_LOG": "true" if access_log else "false"}
     with running_program(command, server.directory / "manager.log", environ=environ) as program:
         wait_until(lambda: _is_ready(port), seconds=_READY_SECONDS, wanted="a ready manager", program=program)
+        wait_until(
+            lambda: program.log.read_text().count("event=queue_connected") == processes,
+            seconds=_READY_SECONDS,
+            wanted=f"{processes} ready processes",
+            program=program,
+        )
         yield program, port
 
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from jobqueue.servers.round_trips import RoundTrips
 from manager.cluster.health import ClusterState
 from manager.metrics.exposition import Exposition
 
@@ -52,18 +51,6 @@ def show_redis(shown: Exposition, view: RedisView, *, tells_queue: bool) -> None
         "Shards that take no commands while they are moved to another Redis server",
         view.shards_moving,
     )
-
-
-def show_round_trips(shown: Exposition, trips: RoundTrips) -> None:
-    """Add this manager's calls to Redis."""
-    shown.counter("workmanager_redis_round_trips", "Calls to Redis that were answered", trips.answered)
-    shown.counter("workmanager_redis_round_trip_seconds", "How long these took", trips.seconds)
-    shown.counter("workmanager_redis_round_trips_failed", "Calls to Redis without an answer", trips.failed)
-
-
-def show_changes(shown: Exposition, changes_read: int) -> None:
-    """Add how many changes of jobs this manager has read for its streams."""
-    shown.counter("workmanager_changes_read", "Changes of jobs that were read for streams of events", changes_read)
 
 
 def show_cluster(shown: Exposition, state: ClusterState) -> None:

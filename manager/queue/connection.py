@@ -37,6 +37,7 @@ class QueueConnection:
             URL's database, its layout or format is not this version's, or the maintenance failed unexpectedly.
         require_cluster: the Redis servers are known to be a cluster.
         keeps_files: nobody else watches the servers' append-only files.
+        maintains: nobody else of this manager keeps up the queue and fires its schedules.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class QueueConnection:
         on_fatal_error: Callable[[str, int], None],
         require_cluster: bool = False,
         keeps_files: bool = True,
+        maintains: bool = True,
     ) -> None:
         self._lease_seconds = lease_seconds
         self._on_connected = on_connected
@@ -59,6 +61,7 @@ class QueueConnection:
         self._on_jobs_waiting = on_jobs_waiting
         self._on_fatal_error = on_fatal_error
         self._topology = Topology(redis_url, require_cluster=require_cluster)
+        self._maintains = maintains
         self._file_keeper = AppendOnlyKeeper(self._topology) if keeps_files else None
         self._service: QueueService | None = None
         self._task: asyncio.Task[None] | None = None
@@ -87,6 +90,11 @@ class QueueConnection:
         return self._topology.round_trips
 
     @property
+    def changes_read(self) -> int:
+        """How many changes of jobs were read for streams of events."""
+        return 0 if self._service is None else self._service.changes.changes_read
+
+    @property
     def unsound_files(self) -> Mapping[str, str]:
         """Why a Redis server may not start again from its append-only file, by address; empty if others watch them."""
         return self._file_keeper.problems if self._file_keeper is not None else {}
@@ -113,13 +121,15 @@ class QueueConnection:
             )
             log.info("event=queue_connected shards=%d", len(shards))
             await self._on_connected(shards)
-            maintenance = Maintenance(
-                shards,
-                lease_seconds=self._lease_seconds,
-                managed_queues=self._managed_queues,
-                on_jobs_waiting=self._on_jobs_waiting,
-            )
-            loops = [maintenance.run(), self._service.monitor.run(), ScheduleFiring(shards).run()]
+            loops = [self._service.monitor.run()]
+            if self._maintains:
+                maintenance = Maintenance(
+                    shards,
+                    lease_seconds=self._lease_seconds,
+                    managed_queues=self._managed_queues,
+                    on_jobs_waiting=self._on_jobs_waiting,
+                )
+                loops += [maintenance.run(), ScheduleFiring(shards).run()]
             if self._file_keeper is not None:
                 loops.append(self._file_keeper.run())
             await asyncio.gather(*loops)

@@ -1,6 +1,8 @@
 """`/healthz` and `/readyz`: liveness and readiness of this manager."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
@@ -13,16 +15,25 @@ from manager.queue.connection import QueueConnection
 from manager.schedules.zones import rules_version
 from manager.schemas.openapi import problem_responses
 from manager.schemas.responses import Liveness, Readiness
+from manager.siblings.channel import NoAnswer
+from manager.siblings.group import ProcessGroup
 
 _RETRY = {"Retry-After": "1"}
 
 
 class HealthRoutes:
-    """Handlers of the routes about this manager."""
+    """Handlers of the routes about this manager.
 
-    def __init__(self, queue: QueueConnection, reconciler: ClusterReconciler | None) -> None:
+    Args:
+        group: this manager's processes. The main one watches the Redis servers for all.
+    """
+
+    def __init__(self, queue: QueueConnection, reconciler: ClusterReconciler | None, group: ProcessGroup) -> None:
         self._queue = queue
         self._reconciler = reconciler
+        self._group = group
+        if not group.is_sibling:
+            group.answerers["watched"] = self._watched_for_sibling
 
     def router(self) -> APIRouter:
         """Return the FastAPI router."""
@@ -41,7 +52,8 @@ class HealthRoutes:
         NO_PARAMETERS.parse(request.scope["query_string"])
         if self._queue.closing.is_set():
             raise Problem(SHUTTING_DOWN, "this manager is shutting down: use another one", headers=_RETRY)
-        refused, unsound = self._queue.refused_servers, self._unsound_files()
+        refused, watched = self._queue.refused_servers, await self._watched()
+        unsound = watched["unsound_files"]
         reasons = "".join(f"; Redis at {server} is refused: {reason}" for server, reason in refused.items())
         reasons += "".join(f"; append-only file of Redis at {server}: {reason}" for server, reason in unsound.items())
         try:
@@ -60,10 +72,22 @@ class HealthRoutes:
             answer["refused_servers"] = refused
         if unsound:
             answer["unsound_files"] = unsound
-        if self._reconciler is not None and self._reconciler.state is not None:
-            answer["cluster"] = self._reconciler.state
+        if watched["cluster"] is not None:
+            answer["cluster"] = watched["cluster"]
         return json_response(answer)
 
-    def _unsound_files(self) -> Mapping[str, str]:
+    async def _watched(self) -> Mapping[str, Any]:
+        """Return what is known of the Redis servers: `unsound_files`, and `cluster`, which can be None."""
+        if self._group.is_sibling:
+            try:
+                watched: Mapping[str, Any] = await self._group.ask_main("watched")
+            except NoAnswer as error:
+                reason = f"the main process of this manager does not answer: {error}"
+                raise Problem(UNAVAILABLE, reason, headers=_RETRY) from error
+            return watched
         watcher = self._queue if self._reconciler is None else self._reconciler
-        return watcher.unsound_files
+        cluster = None if self._reconciler is None or self._reconciler.state is None else asdict(self._reconciler.state)
+        return {"unsound_files": dict(watcher.unsound_files), "cluster": cluster}
+
+    async def _watched_for_sibling(self, _: object) -> Mapping[str, Any]:
+        return await self._watched()

@@ -43,7 +43,7 @@ ROOMS = {
     ),
     "manager": (
         *("min_workers_schedule", "callbacks", "settings", "pages", "append_only", "cluster", "metrics"),
-        *("scaler_factory", "reporter", "api_keys", "jwt", "schedules"),
+        *("siblings", "scaler_factory", "reporter", "api_keys", "jwt", "schedules"),
         *(
             "http",
             "check_settings",

@@ -37,7 +37,7 @@ def counts() -> ShardCounts:
 def whole_text(*, open_metrics: bool) -> str:
     shown, totals, metrics = Exposition(open_metrics=open_metrics), QueueTotals(), Metrics()
     metrics.observe("GET", "/", 200, 0.1)
-    metrics.show(shown)
+    metrics.show(shown, metrics.counted())
     show_queue(shown, counts(), 3, [STRANGE])
     totals.update({0: counts()}, {0: stored({PAIR: one_job(0.5), ("", ""): one_job(4000)})})
     totals.show(shown, 1)

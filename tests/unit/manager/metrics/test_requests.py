@@ -27,7 +27,7 @@ def samples(text: bytes, prefix: str) -> set[tuple[str, str, float]]:
 
 def shown_by(metrics: Metrics) -> bytes:
     shown = Exposition()
-    metrics.show(shown)
+    metrics.show(shown, metrics.counted())
     return shown.text()
 
 

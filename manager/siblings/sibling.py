@@ -1,0 +1,37 @@
+"""A sibling's side: it serves requests, and ends with the main process."""
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from manager.siblings.channel import Channel
+from manager.siblings.group import ProcessGroup
+
+
+class Sibling(ProcessGroup):
+    """This process is a sibling.
+
+    Args:
+        end: its end of the channel to the main process.
+        size: processes of this manager.
+        on_main_gone: called when the main process has ended.
+    """
+
+    is_sibling = True
+
+    def __init__(self, end: socket.socket, size: int) -> None:
+        super().__init__()
+        self.size = size
+        self.on_main_gone: Callable[[], None] = lambda: None
+        self._channel = Channel(end, self.answerers, lambda: self.on_main_gone())
+
+    async def start(self) -> None:
+        """Begin to answer the main process."""
+        await self._channel.start()
+
+    async def close(self) -> None:
+        """Close the channel."""
+        await self._channel.close()
+
+    async def ask_main(self, question: str, about: object = None) -> Any:
+        return await self._channel.ask(question, about)
