@@ -213,8 +213,9 @@ def _without(text: str, target: Target) -> str:
         text = text.replace(form, "TARGET")
     text = re.sub(r'"20[0-9T:.-]+Z"', '"TIME"', text)
     text = re.sub(r'(oldest[^ :]*"?[ :])[0-9.]+', r"\1", text)
-    # The longest wait, on the dashboard's pages of the overview and the queues.
-    text = re.sub(r'[0-9.]+ s( <small>in )|<td class="n">[0-9.]+ s</td>', r"\1", text)
+    # The longest wait, on the dashboard's pages of the overview and the queues; of a slow machine, minutes.
+    wait = "[0-9.]+ (?:s|min)(?: [0-9]+ s)?"
+    text = re.sub(rf'{wait}( <small>in )|<td class="n">{wait}</td>', r"\1", text)
     return re.sub(r"[0-9a-f]{32}", "ID", text)
 
 
