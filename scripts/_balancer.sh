@@ -9,7 +9,7 @@ check_managers() {
     local deadline=$((SECONDS + healthy_seconds))
     # Stacks of earlier versions do not tell their target group.
     if [ -z "$(output Targets)" ] || [ "$force" = yes ] ||
-        ! changed_resources | cut -f 2 | grep -qx -e ManagerA -e ManagerB; then
+        ! changed_resources | cut -f 2 | grep -x -e ManagerA -e ManagerB >/dev/null; then
         return
     fi
     while [ "$(healthy_managers)" -lt 2 ]; do

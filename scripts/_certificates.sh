@@ -46,7 +46,7 @@ own_certificate() {
     local arn
     arn="$(parameter CertificateArn)"
     if [ -n "$arn" ] && aws acm list-tags-for-certificate --certificate-arn "$arn" --output text 2>/dev/null |
-        grep -q "workmanager:cluster.*$name"; then
+        grep "workmanager:cluster.*$name" >/dev/null; then
         echo "$arn"
     fi
 }

@@ -71,7 +71,7 @@ take_identity() {
 
 has_disk() { [ -e "$device" ]; }
 
-has_address() { ip -4 -oneline address show | grep -qF " $ADDRESS/"; }
+has_address() { ip -4 -oneline address show | grep -F " $ADDRESS/" >/dev/null; }
 
 # attach IS_ATTACHED OPERATION OPTION...: until EC2 has done it. If the answer to a call is lost, EC2 refuses the next ones,
 # because it is attached already.

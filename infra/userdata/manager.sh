@@ -87,16 +87,18 @@ trap 'say failed; signal FAILURE' EXIT
 # while the stack is being created, and has no listener yet.
 in_service() {
     aws elbv2 describe-target-health --target-group-arn "$TARGETS" --targets "[{\"Id\": \"$instance_id\"}]" \
-        --query TargetHealthDescriptions --output json | grep -q -e '"State": "healthy"' -e '"Target.NotInUse"'
+        --query TargetHealthDescriptions --output json |
+        grep -e '"State": "healthy"' -e '"Target.NotInUse"' >/dev/null
 }
 
 # The first host of a new cluster cannot become ready before the others exist. A host that replaces another one must be
-# ready, with its copy of the other host's data, before CloudFormation replaces the next.
+# ready, with its copy of the other host's data, before CloudFormation replaces the next. Not `grep -q`: it ends at the
+# first match, and curl then fails because nobody reads the rest.
 is_ready() {
     curl -sSf --max-time 5 http://127.0.0.1:5000/readyz >/dev/null || return
     if [ -n "$STORES" ]; then
         curl -sSf --max-time 5 -H @"$work/authorization" http://127.0.0.1:5000/metrics |
-            grep -q '^workmanager_cluster_replicas_missing 0'
+            grep '^workmanager_cluster_replicas_missing 0' >/dev/null
     fi
 }
 if [ ! -e "$work/is_new_host" ]; then

@@ -95,6 +95,43 @@ def test_a_host_that_cannot_boot_tells_it_and_powers_off(tmp_path: Path) -> None
     assert manager.index("trap 'say failed; signal FAILURE' EXIT") < manager.index("is_ready()")
 
 
+@pytest.mark.parametrize(
+    ("tries", "signal", "exit_code"), [("4", "--status SUCCESS", 0), ("1000000", "--status FAILURE", 1)]
+)
+def test_a_new_manager_counts_once_the_load_balancer_sends_it_clients(
+    tmp_path: Path, tries: str, signal: str, exit_code: int
+) -> None:
+    """It is ready however many metrics it has. Its target is `initial` for a minute or two. Without waiting,
+    CloudFormation would go on to the next manager:
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health-checks.html
+    """
+    text = (ROOT / "infra/userdata/manager.sh").read_text()
+    waiting = text[text.index("trap 'say failed; signal FAILURE' EXIT") :]
+    setting = (
+        f"work={tmp_path}/work STORES=6379:manager api_keys=k instance_id=i-1 TARGETS=t CLUSTER_NAME=c GROUP=ManagerA"
+    )
+    # The two programs that it asks.
+    programs = (
+        'curl() { case "$*" in */metrics) echo workmanager_cluster_replicas_missing 0 && seq 100000 ;; esac; }; '
+        "systemctl() { false; }; sleep() { :; }; aws() { "
+        f'echo "$*" >>{tmp_path}/asked; [ "$1" = elbv2 ] || return 0; '
+        f'state=initial; [ "$(grep -c elbv2 {tmp_path}/asked)" -lt {tries} ] || state=healthy; '
+        """printf '[{"TargetHealth": {"State": "%s"}}]' "$state" | python3 -m json.tool; }"""
+    )
+    (tmp_path / "work").mkdir()
+    limits = f"READY_SECONDS=20 BALANCER_SECONDS={1 if exit_code else 300}"
+    done = _run(tmp_path, f"{setting}; {limits}; {programs}; {waiting}")
+    assert done.returncode == exit_code, done.stderr
+    *asked, last = (tmp_path / "asked").read_text().splitlines()
+    assert all(call.startswith("elbv2 describe-target-health") for call in asked)
+    assert last.startswith("cloudformation signal-resource")
+    assert signal in last
+    if exit_code:
+        assert "the load balancer does not use this manager after 1 s" in done.stderr
+    else:
+        assert len(asked) == int(tries)
+
+
 @pytest.mark.parametrize("password", ["a#b", "p&q/r@s:t?", "100%", "ü \\ 'x' \"y\" $HOME", "PASSWORD"])
 def test_a_password_with_any_characters_reaches_redis_as_it_is(tmp_path: Path, password: str) -> None:
     from redis.asyncio.connection import parse_url

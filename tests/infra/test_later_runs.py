@@ -64,7 +64,7 @@ def test_hosts_keep_image_and_program_until_a_run_asks_for_others(tmp_path: Path
 def test_an_upgrade_waits_until_both_managers_serve(tmp_path: Path, emulator: Emulator) -> None:
     region = emulator.region("eu-west-3")
     scripts = _deployed(tmp_path, region)
-    region.simulate("health/B", "unhealthy")
+    region.simulate("health/B", "initial")
     refused = scripts.run("setup.sh", "--set", "WAIT_WEIGHT=2", WORKMANAGER_HEALTHY_SECONDS="2")
     assert refused.exit_code == 1
     assert "error: the load balancer has 1 healthy managers, and replacing one could leave none" in refused.errors
