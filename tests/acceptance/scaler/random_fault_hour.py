@@ -59,6 +59,8 @@ MAX_WORKERS = 8
 REAP_SECONDS = 5.0
 LAUNCH_SECONDS = 120.0
 """Within this time, an instance is launched for jobs that wait, if EC2 can launch one."""
+MAX_DISTURBED_SECONDS = 300.0
+"""Whatever faults of single moments come meanwhile, an instance is launched within this time."""
 MAX_PUT_OFF_SECONDS = 420.0
 """For how long the scaler can be unable to know that there is none: a launch is without an answer, or an ended instance
 is not described as ended."""
@@ -111,6 +113,8 @@ class RandomFaultHour:
     _queued: int = 0
     _reaped_at: float = 0.0
     _starving_since: float | None = None
+    _undisturbed_since: float = 0.0
+    most_disturbed_seconds: float = 0.0
     _put_off_at: float = 0.0
     _died_at: float = 0.0
     _role_changes_at: float = float("inf")
@@ -204,21 +208,28 @@ class RandomFaultHour:
         if not self._queued or cloud.living or cloud.blocks_launches():
             self._starving_since = None
             return
-        self._starving_since = max(self._starving_since or now, cloud.disrupted_at)
-        starved_seconds = now - self._starving_since
+        if self._starving_since is None:
+            self._starving_since = self._undisturbed_since = now
+        self._undisturbed_since = max(self._undisturbed_since, cloud.disrupted_at)
+        starved_seconds, disturbed_seconds = now - self._undisturbed_since, now - self._starving_since
+        self.most_disturbed_seconds = max(self.most_disturbed_seconds, disturbed_seconds)
         prefix = self.shard.prefix
         intents, instances = await self.shard.execute(
             ("HLEN", keys.scaler(prefix, "intents")), ("HLEN", keys.scaler(prefix, "instances"))
         )
         if intents or instances:
             self._put_off_at = now
-        put_off_seconds = now - max(self._put_off_at, self._starving_since)
-        if put_off_seconds > LAUNCH_SECONDS or starved_seconds > MAX_PUT_OFF_SECONDS + LAUNCH_SECONDS:
+        put_off_seconds = now - max(self._put_off_at, self._undisturbed_since)
+        if (
+            put_off_seconds > LAUNCH_SECONDS
+            or starved_seconds > MAX_PUT_OFF_SECONDS + LAUNCH_SECONDS
+            or disturbed_seconds > MAX_DISTURBED_SECONDS
+        ):
             cloud.violations.append(
-                f"nothing was launched for {starved_seconds:.0f} s until {now:.0f}: "
-                f"{intents} launches without an answer, {instances} instances recorded"
+                f"nothing was launched for {disturbed_seconds:.0f} s until {now:.0f}, undisturbed for "
+                f"{starved_seconds:.0f} s: {intents} launches without an answer, {instances} instances recorded"
             )
-            self._starving_since = now
+            self._starving_since = self._undisturbed_since = now
 
     async def _run_round(self, manager: FakeManager) -> None:
         manager.ticks_at = self.clock.now + self.rng.choice((1.0, 2.0, 3.0))
