@@ -69,6 +69,7 @@ class JobView:
         isolation: `ISOLATED` if the job asks for a process of its own.
         labels: by which it can be found.
         callback: whom it tells of its end; None for nobody.
+        workflow: id of the one that it belongs to; None if it belongs to none.
     """
 
     id: str
@@ -99,3 +100,4 @@ class JobView:
     progress: Mapping[str, Any] | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     callback: CallbackNote | None = None
+    workflow: str | None = None

@@ -107,6 +107,7 @@ def _view(job_id: str, stored: StoredJob, functions: FunctionRegistry) -> JobVie
         isolation=ISOLATED if fields.get("wm_isolation") == ISOLATED.encode() else None,
         labels=_labels(fields),
         callback=_callback(fields),
+        workflow=_text(fields, "wm_workflow"),
     )
 
 

@@ -12,7 +12,7 @@ FIELDS = (
     *("status", "origin", "wm_feed"),  # As view.lua expects them.
     *("description", "created_at", "enqueued_at", "started_at", "ended_at", "worker_name", "timeout", "retries_left"),
     *("dependency_ids", "dependency_id", "wm_attempts", "wm_reason", "wm_note", "wm_isolation", "wm_depends_on"),
-    *("wm_labels", "wm_progress", "wm_callback", "wm_callback_last"),
+    *("wm_labels", "wm_progress", "wm_callback", "wm_callback_last", "wm_workflow"),
 )
 """The fields that are read, besides `data` and `meta`."""
 

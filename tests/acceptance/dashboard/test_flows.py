@@ -27,6 +27,7 @@ def test_a_workflow_is_drawn_canceled_and_run_again(api: httpx.Client, visitor: 
     assert page.html.count('<rect class="queued" x="210"') == 1
     assert page.html.count("<path d=") == 4
     assert page.row("join")[5] in page.links
+    assert visitor.open(page.links[page.row("join")[5]]).links["flow"] == "/dashboard/workflows/flow"
     canceled = visitor.press(page, "Cancel the workflow")
     assert "What waited is canceled" in canceled.text
     assert canceled.row("right")[1] == "canceled"
@@ -46,6 +47,7 @@ def test_callbacks_are_listed_with_their_last_try_and_sent_now(
     assert (host, status, tries) == ("127.0.0.1:1", "failing", "1")
     assert answer != ""
     assert "secret" not in page.html
+    assert visitor.open(f"/dashboard/jobs/{job_id}").links["127.0.0.1:1"] == "/dashboard/callbacks?host=127.0.0.1%3A1"
     sent = visitor.press(page, f"Send now the callback of job {job_id}")
     assert "The callback is sent now" in sent.text
     until(lambda: [each["tries"] for each in api.get("/callbacks").json()["callbacks"]] == [2], wanted="another try")
