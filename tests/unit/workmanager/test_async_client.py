@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from functools import cached_property
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,11 @@ def test_it_has_the_same_methods() -> None:
     assert _signatures(AsyncClient) == _signatures(Client)
     assert _signatures(AsyncJobHandle) == _signatures(JobHandle)
     assert AsyncClient("http://127.0.0.1:1").__dict__.keys() == Client("http://127.0.0.1:1").__dict__.keys()
+    parts = [name for name, part in vars(Client).items() if isinstance(part, cached_property)]
+    assert parts == ["callbacks", "operations", "schedules", "system"]
+    here, there = Client("http://127.0.0.1:1"), AsyncClient("http://127.0.0.1:1")
+    for name in parts:
+        assert _signatures(type(getattr(there, name))) == _signatures(type(getattr(here, name)))
 
 
 @pytest.mark.parametrize("failure", [UNAVAILABLE, LOST])
