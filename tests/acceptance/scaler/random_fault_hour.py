@@ -59,8 +59,9 @@ MAX_WORKERS = 8
 REAP_SECONDS = 5.0
 LAUNCH_SECONDS = 120.0
 """Within this time, an instance is launched for jobs that wait, if EC2 can launch one."""
-MAX_DISTURBED_SECONDS = 300.0
-"""Whatever faults of single moments come meanwhile, an instance is launched within this time."""
+MAX_DISTURBED_SECONDS = 600.0
+"""Whatever faults of single moments come meanwhile, an instance is launched within this time, which is little more than
+the two below."""
 MAX_PUT_OFF_SECONDS = 420.0
 """For how long the scaler can be unable to know that there is none: a launch is without an answer, or an ended instance
 is not described as ended."""
