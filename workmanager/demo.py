@@ -20,6 +20,7 @@ from typing import NoReturn
 
 from workmanager.client import Client, Completed
 from workmanager.commands.arguments import CommandParser, positive_int
+from workmanager.commands.output import counted
 from workmanager.errors import ClientError, UsageError, WorkManagerError
 from workmanager.local.demo_system import running_system
 
@@ -135,7 +136,8 @@ def _submit(client: Client, files: Sequence[Path], iterations: int) -> Mapping[s
 
     with ThreadPoolExecutor(UPLOAD_THREADS) as threads:
         uploads = dict(threads.map(submit, files))
-    print(f"{len(uploads)} files are submitted, for {iterations:,} iterations of SHA-512 each", flush=True)
+    submitted = f"{counted(len(uploads), 'file')} {'is' if len(uploads) == 1 else 'are'} submitted"
+    print(f"{submitted}, for {iterations:,} iterations of SHA-512 each", flush=True)
     return uploads
 
 
@@ -151,7 +153,7 @@ def _collect(client: Client, uploads: Mapping[str, _Upload], iterations: int) ->
             progress.show(f"the first value: {uploads[first.id].path.name} {str(first.value)[:SHOWN_DIGITS]}…")
         completed += len(results)
         right += sum(_is_right(result, uploads[result.id].digest, iterations) for result in results)
-        progress.show_at_times(f"{completed} of {len(uploads)} completed, {_workers(client)} workers")
+        progress.show_at_times(f"{completed} of {len(uploads)} completed, {counted(_workers(client), 'worker')}")
         if results:
             stalled_at = time.monotonic() + STALLED_SECONDS
             continue
@@ -177,9 +179,10 @@ def _wait_for_scale_in(client: Client) -> None:
     progress = _Progress()
     deadline = time.monotonic() + SCALE_IN_TIMEOUT_SECONDS
     while workers := _workers(client):
-        progress.show(f"nothing to do, {workers} workers")
+        progress.show(f"nothing to do, {counted(workers, 'worker')}")
         if time.monotonic() > deadline:
-            raise WorkManagerError(f"{workers} workers still run after {SCALE_IN_TIMEOUT_SECONDS:.0f} s without work")
+            left = counted(workers, "worker")
+            raise WorkManagerError(f"after {SCALE_IN_TIMEOUT_SECONDS:.0f} s without work, there are still {left}")
         time.sleep(POLL_SECONDS)
     progress.show("nothing to do, all workers have left")
 

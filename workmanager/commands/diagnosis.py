@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from workmanager.commands.output import counted
+
 MAX_CLOCK_SECONDS = 5.0
 """`at` and expiries are given by the caller's clock; half a minute is what leases last."""
 SILENT_SECONDS = 60.0
@@ -170,9 +172,10 @@ def _work(
     if jobs and not status["Workers"] and not problems:
         launches = scaler is not None and scaler.get("leader") and not scaler.get("paused")
         remedy = "see `workmanager scaler log`" if launches else "start a worker (`workmanager worker`), or a scaler"
-        yield Finding("jobs", f"{jobs} wait, and there is no worker", remedy)
+        yield Finding("jobs", f"{jobs} wait{'s' if jobs == 1 else ''}, and there is no worker", remedy)
     elif not problems:
-        yield Finding("jobs", f"{jobs} have not ended, {status['Workers']} workers")
+        left = f"{jobs} {'has' if jobs == 1 else 'have'} not ended"
+        yield Finding("jobs", f"{left}, {counted(status['Workers'], 'worker')}")
 
 
 def _workers(workers: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:

@@ -110,6 +110,11 @@ def print_error(text: str) -> None:
     print(one_line(text), file=sys.stderr, flush=True)
 
 
+def counted(number: Any, noun: str) -> str:
+    """Return a number and what it counts: "1 worker", "2 workers"."""
+    return f"{number} {noun if number == 1 else f'{noun}s'}"
+
+
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[Any]], *, truncate: bool = True) -> None:
     """Print columns as wide as their content; with `truncate`, at most 64 characters a cell."""
     lines = _cells(rows, truncate=truncate)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from workmanager.commands.output import one_line, table_lines
+from workmanager.commands.output import counted, one_line, table_lines
 
 Row = Mapping[str, Any]
 QUEUE_COLUMNS = ("name", "queued", "started", "scheduled", "failed", "oldest_seconds", "served", "paused")
@@ -68,16 +68,16 @@ def _head(now: Snapshot, before: Snapshot | None) -> list[str]:
     busy, slots = (sum(worker.get(name, 0) for worker in now.workers) for name in ("running", "slots"))
     parts = [
         _time(now.at),
-        f"{status.get('Jobs', '?')} jobs",
-        f"{status.get('Workers', '?')} workers" + (f", {busy} of {slots} slots busy" if now.workers else ""),
+        counted(status.get("Jobs", "?"), "job"),
+        counted(status.get("Workers", "?"), "worker") + (f", {busy} of {slots} slots busy" if now.workers else ""),
     ]
     if before is not None and now.at > before.at:
         parts.append(f"{max(0, now.ended - before.ended) / (now.at - before.at):,.1f} ended/s")
     if status.get("completed") is not None:
-        parts.append(f"{status['completed']} results to pull")
+        parts.append(f"{counted(status['completed'], 'result')} to pull")
     lines = ["   ".join(parts)]
     if scaler is not None:
-        parts = [f"{len(scaler['instances'])} instances"]
+        parts = [counted(len(scaler["instances"]), "instance")]
         if scaler.get("cost_per_hour") is not None:
             parts.append(f"{scaler['cost_per_hour']:.2f} an hour")
         parts.append("scaler PAUSED" if scaler["paused"] else f"scaler at {scaler['leader'] or 'nobody'}")

@@ -15,6 +15,7 @@ from processes.logs import configure_logging_from
 from processes.privacy import keep_memory_private
 from processes.settings_file import CONFIG, SettingsFileError, with_settings_file
 from workmanager.commands.arguments import CommandParser, positive_int
+from workmanager.commands.output import counted
 from workmanager.errors import UsageError
 from workmanager.local.log_file import LogFile
 from workmanager.local.system import LocalSystem, LocalSystemConfig
@@ -74,7 +75,7 @@ def _log_file(config: LocalSystemConfig) -> LogFile:
         log_file = LogFile(path)
     except OSError as error:
         raise UsageError(f"the log cannot be written to {path}: {error.strerror}; see --data-dir, --verbose") from error
-    log_file.say(f"starting {config.managers} managers; all of the log is in {path}")
+    log_file.say(f"starting {counted(config.managers, 'manager')}; all of the log is in {path}")
     return log_file
 
 

@@ -29,6 +29,20 @@ def test_a_sound_system_has_nothing_wrong() -> None:
     assert [finding.subject for finding in findings] == ["a", "a", "key", "jobs", "scaler"]
 
 
+@pytest.mark.parametrize(
+    ("jobs", "workers", "told"),
+    [
+        (0, 0, "0 have not ended, 0 workers"),
+        (1, 1, "1 has not ended, 1 worker"),
+        (1, 0, "1 waits, and there is no worker"),
+    ],
+)
+def test_jobs_and_workers_are_counted_in_words_that_fit(jobs: int, workers: int, told: str) -> None:
+    findings = diagnose([FINE], _system(status=STATUS | {"Jobs": jobs, "Workers": workers}))
+    (text,) = [finding.text for finding in findings if finding.subject == "jobs"]
+    assert text == told
+
+
 def _ready(**fields: Any) -> ManagerFacts:
     return ManagerFacts("a", readiness=READY | fields, version="1")
 
