@@ -128,8 +128,8 @@ def _list(schedules: "Schedules", options: argparse.Namespace) -> None:
     for each in answer["unreadable"]:
         print_error(f"workmanager: {each['name']}: {each['problem']}")
     if answer["shards_unavailable"]:
-        missing = answer["shards_unavailable"]
-        print_error(f"workmanager: {missing} shards do not answer: their schedules are missing")
+        silent = answer["shards_unavailable"]
+        print_error(f"workmanager: shards that do not answer: {silent}; their schedules are missing")
 
 
 def _show(schedule: Mapping[str, Any]) -> None:

@@ -32,7 +32,7 @@ def test_a_list_is_a_table_and_tells_what_is_missing(run: Run) -> None:
     assert row.split() == ["nightly", "At", "02:30", "every", "day", "(UTC)", "2030-01-01T02:30:00Z", "3", "2", "later"]
     assert errors.splitlines() == [
         "workmanager: bad: it cannot be read",
-        "workmanager: 1 shards do not answer: their schedules are missing",
+        "workmanager: shards that do not answer: 1; their schedules are missing",
     ]
 
 
