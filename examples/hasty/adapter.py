@@ -54,11 +54,12 @@ def create_job(body: Annotated[bytes, Depends(read_body)]) -> dict[str, Any]:
 @app.get("/{job_id:path}")
 def read_job(job_id: str) -> dict[str, Any]:
     job = client.job(job_id)
-    if "object_id" not in job["meta"]:
+    meta = job["meta"] or {}
+    if "object_id" not in meta:
         raise NotFound("another program's job", HTTPStatus.NOT_FOUND)
     shown = {
         "job_id": job["id"],
-        "object_id": job["meta"]["object_id"],
+        "object_id": meta["object_id"],
         "status": _status(job["status"]),
         "timestamp": int(datetime.fromisoformat(job["created_at"]).timestamp()),
     }
@@ -87,7 +88,7 @@ def report_error(request: Request, error: ClientError) -> JSONResponse:
         seconds = int(error.retry_after_seconds or WINDOW_SECONDS)
         text = "you need to wait 5 minutes before rerunning the same job"
         return _error(HTTPStatus.BAD_REQUEST, text, {"Retry-After": str(seconds)})
-    if isinstance(error, NotFound):
+    if isinstance(error, NotFound) and request.method == "GET":
         return _error(UNKNOWN_JOB_STATUS, f"no job with id: {request.path_params['job_id']}")
     if isinstance(error, Unavailable):
         return _error(HTTPStatus.SERVICE_UNAVAILABLE, f"the job queue is away: {error}", {"Retry-After": "5"})

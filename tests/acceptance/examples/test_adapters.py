@@ -12,6 +12,8 @@ from urllib.parse import unquote
 
 import httpx
 import pytest
+from redis import Redis
+from rq import Queue
 
 from tests.acceptance.examples.checkout import EXAMPLES, Checkout, load, serving
 from tests.acceptance.manager.callback_receiver import Receiver, Reply
@@ -106,6 +108,18 @@ def test_hasty_under_hard_use(adapter: Start, client: Client, setting: dict[str,
         answer = hasty.post("/", content=body)
         assert answer.status_code == 400, body
         assert "object_id" in answer.json()["message"]
+
+
+def test_hasty_beside_jobs_of_rq_and_a_url_that_is_no_managers(adapter: Start, checkout: Checkout) -> None:
+    hasty = adapter("hasty")
+    with Redis.from_url(checkout.redis_url) as redis:
+        foreign = Queue("rq", connection=redis).enqueue("time.time", meta={"object_id": "pickled"})
+    answer = hasty.get(f"/{foreign.id}")
+    assert (answer.status_code, answer.json()) == (400, {"message": f"no job with id: {foreign.id}"})
+    astray = adapter("hasty", WORKMANAGER_URL=f"{checkout.up.urls[0]}/elsewhere")
+    answer = astray.post("/", json={"object_id": "a"})
+    assert answer.status_code == 502
+    assert "refused" in answer.json()["message"]
 
 
 def test_hasty_takes_odd_objects(adapter: Start) -> None:
