@@ -25,11 +25,7 @@ from typing import Any, Literal, Unpack
 
 from workmanager import job as job_module
 from workmanager.client import Client, ClientError, Completed, Conflict, JobView, NotFound, UsageError
-from workmanager.http.callbacks import Callbacks
-from workmanager.http.operations import Operations
-from workmanager.http.schedules import Schedules
 from workmanager.http.submission import JobOptions, Submission, job_json, new_id
-from workmanager.http.system import System
 
 PERMANENT_ERROR = "worker_node.functions.PermanentError"
 
@@ -58,10 +54,6 @@ class InlineClient(Client):
 
     def __init__(self, functions: Mapping[str, Callable[..., Any]] | None = None) -> None:
         self._transport = _NoTransport()  # type: ignore[assignment]  # it has no method but the one that raises
-        self.callbacks = Callbacks(self._transport)
-        self.operations = Operations(self._transport)
-        self.schedules = Schedules(self._transport)
-        self.system = System(self._transport)
         self._functions = {**BUILT_IN, **(functions or {})}
         self._views: dict[str, JobView] = {}
         self._submissions: dict[str, bytes] = {}

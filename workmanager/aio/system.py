@@ -4,6 +4,7 @@
 
 import time
 from collections.abc import AsyncIterator, Mapping
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -21,8 +22,6 @@ class AsyncSystem:
 
     async def health(self) -> Health:
         """Ask whether the manager is there, and what its clock says."""
-        from email.utils import parsedate_to_datetime
-
         began, began_at = (time.monotonic(), time.time())
         answer = await self._transport.request("GET", "/healthz", idempotent=True)
         seconds = time.monotonic() - began

@@ -6,6 +6,7 @@ The environment says it as it does for other programs: `HTTP_PROXY`, `HTTPS_PROX
 
 import os
 import sys
+from base64 import b64encode
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
@@ -135,8 +136,6 @@ def quote_path(text: str) -> str:
 def _credentials(parts: SplitResult, header: str) -> dict[str, str]:
     if parts.username is None:
         return {}
-    from base64 import b64encode  # Here, as few have them.
-
     pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
     return {header: f"Basic {b64encode(pair.encode()).decode()}"}
 

@@ -1,14 +1,13 @@
 """Request bodies: one job for `POST /jobs`, many for `POST /jobs/batch`."""
 
+import base64
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Required, TypedDict
+from datetime import datetime
+from typing import Any, Literal, NamedTuple, Required, TypedDict
 
 from workmanager.errors import UsageError
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 MAX_BATCH_JOBS = 500
 MAX_BATCH_BYTES = 512 * 1024
@@ -62,7 +61,7 @@ class CallOptions(TypedDict, total=False):
     retry: RetryOptions | None
     unique: UniqueOptions | None
     delay: float | None  # seconds from now
-    at: "datetime | str | None"  # with a time zone; as text in the form of RFC 3339
+    at: datetime | str | None  # with a time zone; as text in the form of RFC 3339
     result_ttl: int | None  # seconds
     feed: bool | None  # False: the result cannot be pulled, only read at /jobs/{id}
     isolation: Literal["job"] | None  # run in a process of its own
@@ -113,13 +112,9 @@ def job_json(submission: Submission) -> bytes:
     """
     fields: dict[str, Any] = {name: value for name, value in submission.items() if value is not None}
     if isinstance(data := fields.get("data"), bytes | bytearray | memoryview):
-        from base64 import b64encode  # Here, as few jobs have any.
-
-        fields["data"] = b64encode(data).decode()
-    if (at := fields.get("at")) is not None and not isinstance(at, str):
-        from datetime import datetime
-
-        fields["at"] = at.isoformat() if isinstance(at, datetime) else at
+        fields["data"] = base64.b64encode(data).decode()
+    if isinstance(at := fields.get("at"), datetime):
+        fields["at"] = at.isoformat()
     try:
         return json.dumps(fields, separators=(",", ":"), allow_nan=False).encode()
     except RecursionError as error:

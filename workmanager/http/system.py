@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -41,8 +42,6 @@ class System:
 
     def health(self) -> Health:
         """Ask whether the manager is there, and what its clock says."""
-        from email.utils import parsedate_to_datetime  # Here, as only this needs it.
-
         began, began_at = time.monotonic(), time.time()
         answer = self._transport.request("GET", "/healthz", idempotent=True)
         seconds = time.monotonic() - began

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -128,8 +129,10 @@ def test_what_managers_refuse_is_refused(client: InlineClient) -> None:
     for function in ("nothing", "json._private", "json.nothing", "no_such_module.f"):
         with pytest.raises(ClientError, match=function.rpartition(".")[2]):
             client.submit(function)
-    with pytest.raises(UsageError, match="no manager"):
-        client.schedules.list()
+    lists: list[Callable[[], Iterable[Any]]] = [client.schedules.list, client.operations.list, client.callbacks.list]
+    for ask in (*lists, client.system.workers):
+        with pytest.raises(UsageError, match="no manager"):
+            list(ask())
     assert len([*client.jobs()]) == 2
 
 
