@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -23,7 +24,7 @@ from workmanager.local.system import LocalSystem, LocalSystemConfig
 DEFAULT_PORT = 5000
 _WHAT_NOW = """
   dashboard  {url}
-  try        {program} submit --function noop --wait
+  try        {command}
   log        {log} (warnings appear here, too)
   stop       Ctrl-C
 """
@@ -52,7 +53,8 @@ def main(arguments: Sequence[str]) -> int:
         if system.start():
             print("ready", *config.urls, flush=True)
             if log_file is not None:
-                log_file.started(_WHAT_NOW.format(url=config.urls[0], program=program_name(), log=log_file.path))
+                command = command_to_try(options.port)
+                log_file.started(_WHAT_NOW.format(url=config.urls[0], command=command, log=log_file.path))
             system.supervise()
         if log_file is not None:
             log_file.say("stopping: running jobs may finish; Ctrl-C once more ends them")
@@ -63,10 +65,12 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def program_name() -> str:
-    """Return what starts this program: its name if the shell finds it, otherwise what this run was started with."""
+def command_to_try(port: int) -> str:
+    """Return a first command to paste. It names the program if the shell finds that, else what started this run."""
     is_found = shutil.which("workmanager") is not None
-    return sys.argv[0] if sys.argv[0].endswith("workmanager") and not is_found else "workmanager"
+    program = shlex.quote(sys.argv[0]) if sys.argv[0].endswith("workmanager") and not is_found else "workmanager"
+    where = "" if port == DEFAULT_PORT else f" --url http://127.0.0.1:{port}"
+    return f"{program} submit --function noop --wait{where}"
 
 
 def _log_file(config: LocalSystemConfig) -> LogFile:

@@ -5,22 +5,24 @@ from pathlib import Path
 
 import pytest
 
-from workmanager.commands.up import program_name
+from workmanager.commands.up import command_to_try
 
 
 @pytest.mark.parametrize(
-    ("started_with", "is_found", "named"),
+    ("started_with", "is_found", "port", "command"),
     [
-        (".venv/bin/workmanager", False, ".venv/bin/workmanager"),
-        ("/usr/local/bin/workmanager", True, "workmanager"),
-        ("/src/workmanager/__main__.py", False, "workmanager"),
+        (".venv/bin/workmanager", False, 5000, ".venv/bin/workmanager submit --function noop --wait"),
+        ("/a b/workmanager", False, 5000, "'/a b/workmanager' submit --function noop --wait"),
+        ("/usr/local/bin/workmanager", True, 5000, "workmanager submit --function noop --wait"),
+        ("/src/workmanager/__main__.py", False, 5000, "workmanager submit --function noop --wait"),
+        ("workmanager", True, 6000, "workmanager submit --function noop --wait --url http://127.0.0.1:6000"),
     ],
 )
-def test_the_command_to_try_is_one_that_the_shell_finds(
-    started_with: str, is_found: bool, named: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_the_command_to_try_can_be_pasted(
+    started_with: str, is_found: bool, port: int, command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     if is_found:
         (tmp_path / "workmanager").touch(mode=0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "argv", [started_with, "up"])
-    assert program_name() == named
+    assert command_to_try(port) == command
