@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from workmanager.commands.output import print_error
 from workmanager.commands.target import DEFAULT_FILE, DEFAULT_URL, Target, find_target
 from workmanager.commands.terminal import is_terminal, tell_of_repeats
 from workmanager.errors import UsageError
@@ -147,7 +148,7 @@ def open_client(options: argparse.Namespace) -> "Client":
 
     target = find_options_target(options)
     if is_terminal(sys.stderr):
-        tell_of_repeats()
+        tell_of_repeats(print_error)
     return Client(target.urls, target.key, retry_seconds=RETRY_SECONDS)
 
 

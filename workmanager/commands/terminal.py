@@ -1,7 +1,7 @@
 """What a person at a terminal gets, and a program does not: colours."""
 
 import os
-import sys
+from collections.abc import Callable
 from typing import TextIO
 
 RED, GREEN, YELLOW, CYAN, BOLD, DIM = "31", "32", "33", "36", "1", "2"
@@ -19,14 +19,14 @@ def is_terminal(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def tell_of_repeats() -> None:
-    """Tell once on standard error if no manager answers and the request is repeated: a person is waiting."""
+def tell_of_repeats(tell: Callable[[str], None]) -> None:
+    """Tell once if no manager answers and the request is repeated: a person is waiting."""
     import logging  # Here, because commands that no person waits for need none of it.
 
     def tell_first(record: logging.LogRecord) -> bool:
         logger.removeFilter(tell_first)
         logger.setLevel(logging.NOTSET)
-        print(f"workmanager: {record.getMessage()}", file=sys.stderr, flush=True)
+        tell(f"workmanager: {record.getMessage()}")
         return False
 
     logger = logging.getLogger("workmanager.http.transport")

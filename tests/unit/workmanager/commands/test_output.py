@@ -7,7 +7,9 @@ import pytest
 
 from tests.unit.workmanager.commands.conftest import Run
 from tests.unit.workmanager.scripted_manager import Answer, ScriptedManager
-from workmanager.commands.output import print_fields, print_json, print_table
+from workmanager.client import Client
+from workmanager.commands.output import print_error, print_fields, print_json, print_table
+from workmanager.commands.terminal import tell_of_repeats
 
 EVIL = "a\x1b[31m\x9b2J\x7f\r\x00\u202e\u2028\udcffb"
 """Colours, the one-byte form of such sequences, a deletion, the line's start, a reversal, half of a character."""
@@ -71,6 +73,15 @@ def test_no_command_sends_control_characters_to_the_terminal(
     assert out + err
     assert [line for line in (out + err).split("\n") if not line.isprintable()] == []
     assert not any(line.startswith("workmanager: all is well") for line in err.split("\n"))
+
+
+def test_why_a_request_is_repeated_does_neither(capsys: pytest.CaptureFixture[str]) -> None:
+    tell_of_repeats(print_error)
+    with ScriptedManager(Answer(PROBLEM, 503), Answer(STATUS)) as manager, Client(manager.url) as client:
+        client.status()
+    told = capsys.readouterr().err
+    assert "trying again" in told
+    assert told.rstrip("\n").isprintable()
 
 
 @pytest.mark.parametrize("arguments", [("queues", EVIL), ("jobs", EVIL), (EVIL,), ("submit", "--queue", EVIL)])
