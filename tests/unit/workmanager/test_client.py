@@ -10,7 +10,7 @@ import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -67,11 +67,6 @@ def test_a_warning_about_a_submitted_job_is_logged_once(caplog: pytest.LogCaptur
         assert list(client.submit_many([{"function": "noop"}])) == ["c"]
     logged = [record.message for record in caplog.records if record.name == "workmanager.client"]
     assert logged == ["nobody serves it"]
-
-
-def test_the_types_of_options_can_be_read_at_run_time() -> None:
-    """Web frameworks do so if a program takes a `Submission` as a body."""
-    assert get_type_hints(Submission)["at"] == datetime | str | None
 
 
 @pytest.mark.parametrize("failure", [UNAVAILABLE, LOST, Answer("", 502)])
