@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 from zlib import crc32
 
+from jobqueue.lifecycle.enqueue import script_arguments
 from jobqueue.model import Dependency, Limit, NewJob
 from jobqueue.stored_values import integer_of, number_of
 from manager.schedules.timing import Timing
@@ -182,4 +183,19 @@ def _template(fields: Mapping[str, Any]) -> NewJob:
     if known.get("depends_on") is not None:
         known["depends_on"] = tuple(Dependency(*each) for each in known["depends_on"])
     known["limits"] = tuple(Limit(*each) for each in known.get("limits", ()))
-    return NewJob(**known)
+    template = NewJob(**known)
+    _check_sendable(template)
+    return template
+
+
+def _check_sendable(template: NewJob) -> None:
+    """Check that Redis can be told of the job: else no schedule that is due beside it would run.
+
+    Raises:
+        ValueError, TypeError: it cannot.
+    """
+    for argument in script_arguments([template], 0.0):
+        if type(argument) not in (str, bytes, int, float):
+            raise TypeError(f"{argument!r} in the job")
+        if isinstance(argument, str):
+            argument.encode()

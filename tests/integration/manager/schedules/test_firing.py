@@ -286,6 +286,7 @@ async def test_a_run_is_the_job_that_was_submitted(shards: Shards, manager: Sche
     [
         ("definition", "{}"),
         ("definition", b"\xff"),
+        ("definition", a_schedule().to_json().replace('"queue":"default"', '"queue":null')),
         ("next", "nan"),
         ("next", "soon"),
         ("last", "never"),

@@ -1,5 +1,6 @@
 """What a schedule does at a time: which instant runs, which ones are missed, what comes next."""
 
+import json
 from typing import Any
 from zlib import crc32
 
@@ -126,6 +127,14 @@ def test_a_record_is_read_as_it_was_written() -> None:
 def test_a_record_that_something_else_has_written_is_an_error(spoiled: bytes) -> None:
     with pytest.raises(ValueError, match="the record of schedule 's' cannot be read"):
         Schedule.from_json("s", spoiled)
+
+
+@pytest.mark.parametrize("change", [{"queue": None}, {"timeout_seconds": True}, {"fair_key": "\ud800"}])
+def test_a_record_with_a_job_that_cannot_be_sent_is_an_error(change: dict[str, Any]) -> None:
+    record = json.loads(schedule().to_json())
+    record["template"] |= change
+    with pytest.raises(ValueError, match="the record of schedule 's' cannot be read"):
+        Schedule.from_json("s", json.dumps(record).encode())
 
 
 def test_what_is_noted_of_a_schedule_has_no_arguments() -> None:
