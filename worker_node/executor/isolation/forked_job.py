@@ -92,14 +92,14 @@ class ForkRunner:
             self._prepared = None
 
     def _take_prepared(self, sequence: int) -> JobProcess | None:
-        process = self._prepared
-        if process is None:
-            return None
-        if process.sequence != sequence or not process.begin():
-            self.discard_prepared()
-            return None
-        self._prepared = None
-        return process
+        """Let the prepared process begin and return it, if it is that of this task; else end it."""
+        # No longer spared from here on: if this is interrupted, `end` ends it, whether its job has begun or not.
+        process, self._prepared = self._prepared, None
+        if process is None or (process.sequence == sequence and process.begin()):
+            return process
+        process.close()
+        process.kill()
+        return None
 
     def _fork(self, sequence: int, job: Job) -> JobProcess:
         self._spare_copies()
