@@ -16,6 +16,7 @@ from jobqueue.stored_values import integer_of, name_of, number_of, pairs, shown_
 QUEUES_PER_CALL = 100
 """They are counted in one call, which takes Redis about a millisecond."""
 _MAX_TIME_BYTES = 40
+"""How much of a stored time is read, and remembered."""
 _ROW_WIDTH = 10
 """Values for each queue in the answer of count_queues.lua."""
 
@@ -270,7 +271,10 @@ async def _count_rate_limited(shard: Shard, limit_keys: Sequence[bytes]) -> int:
 
 @lru_cache(maxsize=5000)
 def _epoch(since: bytes) -> float | None:
-    """Return a stored time in seconds since the epoch; None if it is no time. The next job of a queue may wait long."""
+    """Return a stored time in seconds since the epoch; None if it is no time.
+
+    Remembered, because the same job may be the next one of its queue for long.
+    """
     try:
         return datetime.fromisoformat(text_of(since)).timestamp()
     except (ValueError, OverflowError):

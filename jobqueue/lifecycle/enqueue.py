@@ -77,7 +77,7 @@ def script_arguments(jobs: Sequence[NewJob], now: float | None) -> list[str | in
     """Return the arguments of `enqueue.lua` for these jobs."""
     written_at = iso(now)
     has_labels = any(map(_labels_of, jobs))
-    # Hardly two jobs have the same, so each brings its own; what else they have in common makes their groups.
+    # Hardly two jobs have the same labels, so these follow each job, and do not tell groups apart.
     alike = [job._replace(labels=None) for job in jobs] if has_labels else jobs
     groups: dict[tuple[object, ...], int] = {}
     numbers = [groups.setdefault((job.function, job[_SHARED_FIELDS]), len(groups) + 1) for job in alike]

@@ -87,7 +87,7 @@ local function make_callbacks()
     host.entries[#host.entries + 1] = callback_id
   end
 
-  -- Lets all entries wait in their lanes; at most as many as one call ends jobs, each with MAX_WEBHOOKS.
+  -- Lets all entries wait in their lanes. In parts, because `unpack` returns some thousand values at most.
   local function line_up()
     local function add_all(key, entries)
       for first = 1, #entries, 2000 do

@@ -118,10 +118,11 @@ class Shard:
     async def run_together(
         self, script: Script, calls: Sequence[Sequence[str | bytes | int | float]], *, replicate: bool = False
     ) -> list[Any]:
-        """Run a script several times, sent in one write, for callers that need memory.
+        """Run a script several times, sent in one write, for callers that need memory and repeat what has failed.
 
         Returns:
-            For each call its reply, or the `JobQueueError` that `run` would raise.
+            For each call its reply, or the error that `run` would raise; also if the shard has just moved, which `run`
+            would follow.
 
         Raises:
             ShardUnavailable, QueueFull: as for `run`; of all calls.

@@ -11,7 +11,7 @@ from jobqueue.sharding.shard import Shard
 from jobqueue.timestamps import iso
 
 _GROUP_SIZES = (100, 10, 1)
-"""So many queues are asked about together; a group of which some have a worker, and some do not, in smaller ones."""
+"""How many queues one command asks about. If only some of them have a worker, smaller groups are asked about next."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,7 @@ class Executor:
                 if problem:
                     self._status.set_function(problem.encode(errors="replace"))  # For the agent's log.
                     return NOT_RESTORED_EXIT_CODE
-            self._forks.discard_prepared()  # Its job has been withdrawn.
+            self._forks.discard_prepared()  # If there is one, its job has been withdrawn.
             self._status.set_running_task(task.sequence, 0)
             if self._sources is not None:
                 self._sources.note_imports()
