@@ -128,7 +128,7 @@ class RequestReader:
         version, method = parser.get_http_version(), parser.get_method().decode("ascii")
         if version != "1.1":
             check_version(version)
-        if len(headers) > MAX_FIELDS:
+        if len(headers) > MAX_FIELDS or (self.head_bytes > MAX_HEAD_BYTES and self._is_head_too_large()):
             raise _fields_too_large()
         fields = read_fields(headers)
         if self._url[0] != _SLASH:
@@ -207,6 +207,10 @@ class RequestReader:
         lines = [b"%b %b HTTP/%b" % (method, self._url, version.encode())]
         lines += [b"%b: %b" % (name, value) for name, value in self._headers if name != b"upgrade"]
         return b"\r\n".join((*lines, b"\r\n"))
+
+    def _is_head_too_large(self) -> bool:
+        """Whether the head itself is, without what has arrived behind it."""
+        return len(self._url) + sum(len(name) + len(value) for name, value in self._headers) > MAX_HEAD_BYTES
 
     def _new_parser(self) -> HttpRequestParser:
         parser = HttpRequestParser(self)

@@ -161,7 +161,7 @@ def _metrics_of_a_manager() -> str:
         functions=FunctionCounts(failed={"sha512": 1, "http": 2}),
     )
     shown = Exposition()
-    metrics.show(shown)
+    metrics.show(shown, metrics.counted())
     show_redis(shown, RedisView(up=True, files_unsound=1), tells_queue=True)
     show_cluster(shown, ClusterState(7, 0, 0, 2, 0, 1, ()))
     show_queue(shown, counts, 0, ())

@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -32,6 +33,17 @@ def connections(manager: ManagerProgram) -> Iterator[tuple[httpx.Client, httpx.C
     """A connection to the main process, and one to its sibling."""
     with _connection_to(manager.process.pid, manager) as main, _connection_to(_sibling(manager), manager) as sibling:
         yield main, sibling
+
+
+@pytest.fixture
+def own_cluster(tmp_path: Path) -> Iterator[ValkeyCluster]:
+    """Six servers that the test's manager makes a cluster of: it would change one that other tests use."""
+    servers = ValkeyCluster(tmp_path / "cluster")
+    servers.start()
+    try:
+        yield servers
+    finally:
+        servers.stop()
 
 
 def test_each_process_tells_the_metrics_of_all(
@@ -100,8 +112,8 @@ def test_siblings_stop_when_the_main_process_is_killed(manager: ManagerProgram) 
         pass  # The port is free.
 
 
-def test_a_sibling_tells_the_state_of_the_cluster(start: Start, cluster: ValkeyCluster) -> None:
-    manager = _ready(start(cluster.url, "--processes", "2", CLUSTER_HOSTS=cluster.hosts), 2)
+def test_a_sibling_tells_the_state_of_the_cluster(start: Start, own_cluster: ValkeyCluster) -> None:
+    manager = _ready(start(own_cluster.url, "--processes", "2", CLUSTER_HOSTS=own_cluster.hosts), 2)
     with _connection_to(_sibling(manager), manager) as sibling:
         state = until(lambda: sibling.get("/readyz").json().get("cluster"), wanted="the state of the cluster")
         assert state["members_down"] == 0

@@ -5,6 +5,7 @@ import gzip
 from collections.abc import AsyncIterator
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -112,6 +113,18 @@ def test_requests_are_read_alike_in_any_packets(message: bytes, cuts: list[int])
         assert given_[:2] == whole[:2]
         assert (given_[2] is None) == (whole[2] is None)
         assert given_[2] is None or 400 <= given_[2] < 506
+
+
+@pytest.mark.parametrize("last_bytes", [1, 4_000, 8_000])
+def test_a_head_is_limited_wherever_its_last_packet_begins(last_bytes: int) -> None:
+    def packets(head_bytes: int, behind: bytes) -> list[bytes]:
+        head = b"GET / HTTP/1.1\r\nHost: x\r\nX: "
+        head += b"y" * (head_bytes - len(head) - 4) + b"\r\n\r\n"
+        return [head[:-last_bytes], head[-last_bytes:] + behind]
+
+    assert read(packets(MAX_HEAD_BYTES - 100, behind=b"")) == ([b""], 1, None)
+    assert read(packets(MAX_HEAD_BYTES - 100, behind=VALID * 20))[2] is None
+    assert read(packets(MAX_HEAD_BYTES + 100, behind=b""))[2] == 431
 
 
 @fuzz
