@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jobqueue.model import FailureReason, Status
-from manager.explain.facts import FullLimit, JobFacts, QueueFacts, ScalerFacts
-from manager.explain.scaler_reasons import in_plain_words
+from manager.explain.facts import FullLimit, JobFacts, QueueFacts
+from manager.explain.scaler_sentence import tell_scaler
+from manager.explain.wording import as_sentence, counted
 
 MAX_NAMED = 5
 OVERDUE_SECONDS = 3.0
@@ -76,7 +77,7 @@ def _queued(facts: JobFacts) -> Explanation:
         sentence = "All workers are suspended (rq suspend): they take no job until rq resume."
         return Explanation("workers_suspended", sentence, numbers)
     if queue.unserved is not None:
-        return Explanation("queue_unserved", _sentence(queue.unserved), numbers)
+        return Explanation("queue_unserved", as_sentence(queue.unserved), numbers)
     broken = _module_problem(job.function or "", queue)
     if broken is not None:
         sentence = f"No worker can run function {job.function!r}, so the job will fail: {broken}."
@@ -94,7 +95,7 @@ def _queued(facts: JobFacts) -> Explanation:
 def _limit_reached(queue: QueueFacts, limit: FullLimit, numbers: dict[str, Any]) -> Explanation:
     more = limit.running - len(limit.holders[:MAX_NAMED])
     named = ", ".join(limit.holders[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
-    places = f"the {_count(limit.places, 'place')} of limit {limit.key!r} {'is' if limit.places == 1 else 'are'} taken"
+    places = f"the {counted(limit.places, 'place')} of limit {limit.key!r} {'is' if limit.places == 1 else 'are'} taken"
     holders = f" (by {named})" if limit.holders else ""
     numbers |= {"limit": limit.key, "places": limit.places, "held": limit.running, "holders": list(limit.holders)}
     return Explanation("limit_reached", f"{_place(queue)}, and {places}{holders}.", numbers)
@@ -117,7 +118,7 @@ def _waiting_for_a_slot(queue: QueueFacts, numbers: dict[str, Any], waited: floa
     busy = sum(min(worker.running, worker.slots) for worker in queue.workers)
     numbers |= {"workers": len(queue.workers), "slots": slots, "busy_slots": busy}
     place = _place(queue)
-    scaler_sentence, scaler_numbers = _scaler(queue.scaler)
+    scaler_sentence, scaler_numbers = tell_scaler(queue.scaler)
     if not queue.workers:
         sentence = f"{place}, and no worker that serves the queue is running yet. {scaler_sentence}"
         return Explanation("no_worker_yet", sentence.strip(), numbers | scaler_numbers)
@@ -130,7 +131,7 @@ def _waiting_for_a_slot(queue: QueueFacts, numbers: dict[str, Any], waited: floa
     if busy < slots:
         sentence = f"{place}; {slots - busy} of {slots} slots are free, so it is about to start."
         return Explanation("about_to_start", sentence, numbers)
-    sentence = f"{place}, and all {slots} slots of {_count(len(queue.workers), 'worker')} are busy. {scaler_sentence}"
+    sentence = f"{place}, and all {slots} slots of {counted(len(queue.workers), 'worker')} are busy. {scaler_sentence}"
     return Explanation("slots_busy", sentence.strip(), numbers | scaler_numbers)
 
 
@@ -156,44 +157,6 @@ def _place(queue: QueueFacts) -> str:
     return f"{queue.ahead} {jobs} stand before it{where}"
 
 
-def _scaler(scaler: ScalerFacts | None) -> tuple[str, dict[str, Any]]:
-    """Return what the scaler does about it, in a sentence and in numbers."""
-    if scaler is None:
-        return "", {}
-    numbers = {
-        "scaler_leader": scaler.leader,
-        "scaler_decision": scaler.reason or None,
-        "scaler_paused": scaler.is_paused,
-        "instances": scaler.instances,
-        "booting": len(scaler.boot_etas),
-        "first_boot_seconds": round(min(scaler.boot_etas), 1) if scaler.boot_etas else None,
-        "pending_launches": scaler.pending_launches,
-        "max_workers": scaler.max_workers,
-        "budget_per_hour": scaler.budget_per_hour,
-        "launches_held_back": scaler.held_back or None,
-    }
-    if scaler.leader is None:
-        return "No manager launches workers.", numbers
-    parts = []
-    if scaler.boot_etas:
-        eta = f"in about {min(scaler.boot_etas):.0f} s" if min(scaler.boot_etas) else "any moment"
-        are = "is" if len(scaler.boot_etas) == 1 else "are"
-        parts.append(f"{_count(len(scaler.boot_etas), 'instance')} {are} booting, the first one is ready {eta}")
-    if scaler.is_paused:
-        parts.append("the scaler is paused")
-    if scaler.held_back:
-        more = f" for {scaler.held_back_seconds:.0f} s more" if scaler.held_back_seconds else ""
-        parts.append(f"launches are held back{more} ({scaler.held_back})")
-    if scaler.instances >= scaler.max_workers:
-        parts.append(f"the limit of {_count(scaler.max_workers, 'worker')} is reached")
-    plain_words = in_plain_words(scaler.reason)
-    if scaler.reason and not plain_words:
-        parts.append(f"the scaler's last decision: {scaler.reason}")
-    if not parts and not plain_words:
-        parts.append("the scaler has decided nothing yet")
-    return " ".join(filter(None, (_sentence("; ".join(parts)) if parts else "", plain_words))), numbers
-
-
 def _scheduled(facts: JobFacts) -> Explanation:
     job, due_at = facts.job, facts.due_at
     if due_at is None:
@@ -211,13 +174,13 @@ def _scheduled(facts: JobFacts) -> Explanation:
         return Explanation("delayed", f"The job is not due before {when}.", numbers)
     if facts.repeats_left is not None:
         numbers |= {"attempts": job.attempts, "repeats_left": facts.repeats_left}
-        times = _count(facts.repeats_left, "time")
+        times = counted(facts.repeats_left, "time")
         sentence = f"The job has run, and runs again at {when}; then {times} more, as long as it succeeds."
         return Explanation("repeat", sentence, numbers)
     numbers |= {"attempts": job.attempts, "retries_left": job.retries_left}
     sentence = (
         f"Attempt {job.attempts} has failed: the next one is due at {when}, with"
-        f" {_count(job.retries_left, 'retry', 'retries')} left after it."
+        f" {counted(job.retries_left, 'retry', 'retries')} left after it."
     )
     return Explanation("retry", sentence, numbers)
 
@@ -271,7 +234,7 @@ def _rate_limited(facts: JobFacts) -> Explanation:
     places = "its" if limit.places is None else str(limit.places)
     sentence = (
         f"The job waits for one of {places} places of RQ's rate limit {limit.key!r}: {limit.held} are taken, and"
-        f" {_count(limit.waiting, 'job')} wait."
+        f" {counted(limit.waiting, 'job')} wait."
     )
     return Explanation("rate_limited", sentence, numbers)
 
@@ -291,13 +254,5 @@ def _ended(facts: JobFacts) -> Explanation:
         case Status.CANCELED:
             return Explanation("canceled", f"The job was canceled{at} before it ran.", numbers)
     reason = FailureReason.EXCEPTION if job.error is None else job.error.reason
-    sentence = f"The job failed{at} after {_count(job.attempts, 'attempt')} ({reason}): {message}."
+    sentence = f"The job failed{at} after {counted(job.attempts, 'attempt')} ({reason}): {message}."
     return Explanation("failed", sentence, {**numbers, "error": reason})
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:].rstrip(".") + "."
-
-
-def _count(number: int, noun: str, plural: str = "") -> str:
-    return f"{number} {noun if number == 1 else plural or noun + 's'}"
