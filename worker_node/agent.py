@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import logging
 import math
+import time
 from collections.abc import Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +27,10 @@ from worker_node.shard_loops.lease_renewer import LeaseRenewer
 from worker_node.shard_loops.note_writer import NoteWriter
 from worker_node.shutdown.drain import Drain
 from worker_node.slots.executor_process import ExecutorOptions
+from worker_node.slots.job_output import LONG_RUNNING_SECONDS
 from worker_node.slots.prefetch import MAX_BATCH_SIZE
 from worker_node.slots.recycling import RecyclingLimits
+from worker_node.slots.slot_events import RunningJob
 
 if TYPE_CHECKING:
     from worker_node.run_spans import RunSpans
@@ -115,14 +118,15 @@ class Agent:
 
     def heartbeat(self) -> WorkerHeartbeat:
         """Return the worker's current state."""
-        running = self._jobs.slots.running_count
+        running = self._jobs.slots.running_jobs
         return WorkerHeartbeat(
             state="draining" if self._drain.started.is_set() else "busy" if running else "idle",
-            running=running,
+            running=len(running),
             finished=self._jobs.finished,
             failed=self._jobs.failed,
             working_seconds=self._jobs.working_seconds,
             interruption=self._drain.interruption,
+            jobs=_long_running(running, time.monotonic()),
         )
 
     async def run(self) -> None:
@@ -253,6 +257,12 @@ class Agent:
         elif command.verb == "drain":
             # No deadline: the scaler waits until this worker has drained.
             self.drain(math.inf, "drain_command")
+
+
+def _long_running(running: Sequence[RunningJob], now: float) -> Sequence[str]:
+    """Return the ids of jobs that have run for long, the longest first: others end before anybody looks at them."""
+    long_running = [each for each in running if now - each.started_at > LONG_RUNNING_SECONDS]
+    return [each.job.id for each in sorted(long_running, key=lambda each: each.started_at)]
 
 
 async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:

@@ -70,7 +70,7 @@ async def _fill(url: str, jobs: int, on_ready: Callable[[], None]) -> None:
         if time.monotonic() - beat_at >= _HEARTBEAT_SECONDS:
             beat_at = time.monotonic()
             for name in INSTANCES:
-                await send_worker_heartbeat(shard, name, WorkerHeartbeat("busy", 3, 10, 2, 1.0))
+                await send_worker_heartbeat(shard, name, _heartbeat(name))
         await asyncio.sleep(_LEASE_SECONDS)
 
 
@@ -102,7 +102,11 @@ def _failed(claimed: Sequence[ClaimedJob]) -> list[Finished | Failed]:
 async def _add_instances(shard: Shard) -> None:
     for number, name in enumerate(INSTANCES):
         await register(shard, WorkerRecord(name, f"ip-10-0-0-{number}", 1, ALL_QUEUES, 8, _FLEET, name))
-        await send_worker_heartbeat(shard, name, WorkerHeartbeat("busy", 3, 10, 2, 1.0))
+        await send_worker_heartbeat(shard, name, _heartbeat(name))
+
+
+def _heartbeat(name: str) -> WorkerHeartbeat:
+    return WorkerHeartbeat("busy", 7, 10, 2, 1.0, jobs=[f"{name}-job-{number}" for number in range(5)])
 
 
 async def _decide(store: ScalerStore, epoch: int) -> None:

@@ -23,6 +23,10 @@ MAX_LISTED_QUEUES = 1000
 
 UNREADABLE = "unreadable"
 """State of a worker whose record in Redis is no hash."""
+MAX_NAMED_JOBS = 5
+"""Of the jobs that a worker runs, its record names so many."""
+MAX_ID_CHARACTERS = 256
+"""A job with a longer id, of a plain RQ client, is not named there."""
 MAX_SLOTS = 100_000
 """More than any worker has. A larger number in a record is a mistake."""
 
@@ -61,6 +65,7 @@ class WorkerView:
         interruption: why its instance is about to be taken away: 'spot' (it is draining), 'rebalance' (it still works),
             or ''.
         problems: why it cannot run some jobs, in sentences.
+        jobs: as in `WorkerHeartbeat`; none of plain RQ workers.
     """
 
     name: str
@@ -80,6 +85,7 @@ class WorkerView:
     native: bool
     interruption: str = ""
     problems: tuple[str, ...] = ()
+    jobs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +95,7 @@ class WorkerHeartbeat:
     Attributes:
         finished, failed, working_seconds: totals since the worker started.
         interruption: as in `WorkerView`.
+        jobs: ids of some of the running jobs; the first `MAX_NAMED_JOBS` are stored.
     """
 
     state: str
@@ -97,6 +104,7 @@ class WorkerHeartbeat:
     failed: int
     working_seconds: float
     interruption: str = ""
+    jobs: Sequence[str] = ()
 
 
 async def register(shard: Shard, record: WorkerRecord) -> None:
@@ -137,6 +145,7 @@ async def send_worker_heartbeat(shard: Shard, name: str, report: WorkerHeartbeat
         "last_heartbeat": iso(None),
         "state": report.state,
         "wm_running": report.running,
+        "wm_jobs": "\n".join([id_ for id_ in report.jobs if len(id_) <= MAX_ID_CHARACTERS][:MAX_NAMED_JOBS]),
         "successful_job_count": report.finished,
         "failed_job_count": report.failed,
         "total_working_time": f"{report.working_seconds:.6f}",
@@ -236,7 +245,7 @@ def _view(name: str, fields: Mapping[bytes, bytes], heartbeat_ages: Mapping[str,
         raw = fields.get(field)
         return "" if raw is None else text_of(raw)
 
-    queues, problems = text(b"queues"), text(b"wm_problems")
+    queues, problems, jobs = text(b"queues"), text(b"wm_problems"), text(b"wm_jobs")
     return WorkerView(
         name=name,
         hostname=text(b"hostname"),
@@ -255,4 +264,5 @@ def _view(name: str, fields: Mapping[bytes, bytes], heartbeat_ages: Mapping[str,
         native=name in heartbeat_ages,
         interruption=text(b"wm_leaving"),
         problems=tuple(problems.splitlines()),
+        jobs=tuple([id_ for id_ in jobs.split("\n") if id_][:MAX_NAMED_JOBS]) if jobs else (),
     )

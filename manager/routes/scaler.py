@@ -149,6 +149,7 @@ def _instance_document(view: InstanceView, now: float) -> dict[str, Any]:
         "zone": instance.zone,
         "market": instance.market,
         "running": worker.running if worker else 0,
+        "jobs": worker.jobs if worker else (),
         "interruption": worker.interruption if worker else "",
         "reason": instance.reason,
     }

@@ -223,6 +223,10 @@ class WorkerResponse(_Response):
         description="EC2's notice for its instance: `spot` (the worker drains), `rebalance` (it still works), or empty"
     )
     problems: list[str] = Field(description="Why it cannot run some jobs, in sentences")
+    jobs: list[str] = Field(
+        description="Jobs that it has run for more than a second, the longest ones first, five at most;"
+        " empty for plain RQ workers"
+    )
 
 
 class WorkerList(_Response):

@@ -57,6 +57,7 @@ class ScalerInstance(_Response):
     zone: str
     market: str
     running: int
+    jobs: list[str] = Field(description="As in `GET /workers`: jobs that its worker has run for more than a second")
     interruption: str
     reason: str
 

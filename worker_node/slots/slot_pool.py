@@ -8,6 +8,7 @@ from time import monotonic
 
 from jobqueue.claimed_job import ClaimedJob
 from worker_node.slots.slot import Slot
+from worker_node.slots.slot_events import RunningJob
 
 
 class SlotPool:
@@ -30,7 +31,12 @@ class SlotPool:
     @property
     def running_count(self) -> int:
         """How many jobs are running at this moment."""
-        return sum(slot.running() is not None for slot in self._slots)
+        return len(self.running_jobs)
+
+    @property
+    def running_jobs(self) -> Sequence[RunningJob]:
+        """The jobs that are running at this moment."""
+        return [running for slot in self._slots if (running := slot.running()) is not None]
 
     def jobs_wanted(self) -> int:
         """Return how many jobs to claim: 0 until one slot is running low, then enough to refill all in one call."""

@@ -197,6 +197,7 @@ async def _add_long_names(url: str) -> None:
     problems = (f"the module 'a.very.long.name' cannot be found: {'x' * 300}",)
     name = f"worker-{'n' * 100}"
     await register(shard, WorkerRecord(name, HOST, 4194304, (LONG_QUEUE,), 100_000, "ec2:jobs", "i-1", problems))
-    await send_worker_heartbeat(shard, name, WorkerHeartbeat("busy", 99_999, 2**52, 2**52, 1.0, "spot"))
+    heartbeat = WorkerHeartbeat("busy", 99_999, 2**52, 2**52, 1.0, "spot", jobs=("i" * 64, "of-a-long-queue"))
+    await send_worker_heartbeat(shard, name, heartbeat)
     await LeaderElector(shard, f"{HOST}:65535").acquire(now=time.time() + 40)
     await shards.close()

@@ -40,6 +40,7 @@ def test_a_job_and_the_scaler_are_shown_without_reading_all_workers_again(
     booting, busy, *_ = [row for row in scaler.rows if row[0].startswith("i-")]
     assert booting[:2] == [f"i-{MANY}", "booting"]
     assert busy[heading.index("Cost so far")] == "0.06"  # after ten minutes
+    assert busy[heading.index("Jobs")] == "job-0 and 6 more"
 
 
 def test_a_page_that_says_what_was_done_shows_it_though_another_manager_has_done_it(
@@ -66,7 +67,7 @@ async def _launch(url: str) -> None:
     for number in range(MANY):
         name = f"i-{number}"
         await register(shard, WorkerRecord(name, "host", 1, ALL_QUEUES, 1, "ec2:jobs", name))
-        await send_worker_heartbeat(shard, name, WorkerHeartbeat("busy", 1, 0, 0, 0.0))
+        await send_worker_heartbeat(shard, name, WorkerHeartbeat("busy", 7, 0, 0, 0.0, jobs=[f"job-{number}"]))
     elector = LeaderElector(shard, "10.0.0.1:5000")
     leadership = await elector.acquire()
     now = time.time()

@@ -5,6 +5,7 @@ import json
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
@@ -99,13 +100,16 @@ def test_workers_are_listed_those_first_that_need_a_look(
         for name, problems in (("a-well", ()), ("b-ill", (f"module shop is missing {HOSTILE}",))):
             record = WorkerRecord(name, "host", 1, ("default", "b"), 4, problems=problems)
             await register(shards.all[0], record)
-            await send_worker_heartbeat(shards.all[0], name, WorkerHeartbeat("busy", 3, 10, 2, 1.0))
+            await send_worker_heartbeat(
+                shards.all[0], name, WorkerHeartbeat("busy", 3, 10, 2, 1.0, jobs=("one", "two"))
+            )
         await shards.close()
 
     asyncio.run(register_workers())
     page = visitor.open("/dashboard/workers")
     assert [row[0] for row in page.rows[1:]] == ["b-ill", "a-well"]
-    assert page.row("a-well")[1:6] == ["busy", "3", "4", "10", "2"]
+    assert page.row("a-well")[1:7] == ["busy", "3", "one, two and 1 more", "4", "10", "2"]
+    assert page.links["two"] == "/dashboard/jobs/two"
     assert f"module shop is missing {HOSTILE}" in page.row("b-ill")[-2]
     overview = visitor.open("/")
     assert "6 of 8 slots busy" in overview.text
@@ -118,8 +122,9 @@ def test_a_worker_is_drained(
     worker = WorkerProgram(server.url, tmp_path / "worker.log", "--name", "rack/7")
     try:
         worker.wait_until_started()
-        job = api.post("/jobs", json={"function": "sleep", "kwargs": {"seconds": 1}}).raise_for_status().json()["id"]
-        until(lambda: api.get(f"/jobs/{job}").json()["status"] == "started", wanted="the job's start")
+        job = api.post("/jobs", json={"function": "sleep", "kwargs": {"seconds": 2}}).raise_for_status().json()["id"]
+        shown = f"/dashboard/jobs/{job}"
+        until(lambda: shown in visitor.open("/dashboard/workers").links.values(), wanted="the job beside its worker")
         later = api.post("/jobs", json={"function": "noop"}).raise_for_status().json()["id"]
         drained = visitor.press(visitor.open("/dashboard/workers"), "Drain rack/7")
         assert "The worker is told to drain" in drained.text
@@ -183,8 +188,26 @@ def test_a_schedule_is_shown_run_paused_and_deleted(api: httpx.Client, visitor: 
     paused = visitor.press(ran, "Pause")
     assert "paused since" in paused.text
     assert "paused since" not in visitor.press(paused, "Resume").text
+    assert page.links["Preview another expression"].startswith("/dashboard/schedules?cron=30+1+")
     gone = visitor.press(paused, "Delete the schedule")
     assert "There is no schedule" in gone.text
+
+
+def test_an_expression_is_previewed_before_a_schedule_has_it(visitor: Visitor) -> None:
+    form = visitor.open("/dashboard/schedules").form("Preview")
+    assert form.fields == {"cron": "", "timezone": "UTC"}
+    page = visitor.open(f"{form.action}?{urlencode({'cron': '30 2 * * *', 'timezone': 'Europe/Berlin'})}")
+    assert "30 2 * * * : At 02:30 every day (Europe/Berlin). It would run next" in page.text
+    assert page.html.count("<li><time") >= 5
+    assert "changes of the clock do to it within a year" in page.text
+    assert page.form("Preview").fields == {"cron": "30 2 * * *", "timezone": "Europe/Berlin"}
+    for given, problem in (
+        ({"cron": f"61 2 * * {HOSTILE}"}, "cron: "),
+        ({"cron": "0 2 * * *", "timezone": "Berlin!"}, "timezone: "),
+    ):
+        page = visitor.open(f"{form.action}?{urlencode(given)}")
+        assert (page.status, problem in page.text, "<script>alert" in page.html) == (200, True, False)
+        assert page.form("Preview").fields["cron"] == given["cron"]
 
 
 def test_an_administrator_sees_keys_and_who_changed_what(keyed: ManagerProgram, stranger: Visitor) -> None:

@@ -34,7 +34,8 @@ JOB_FIELDS = (
     *("wm_note", "wm_options", "rate_limit_key", "dependency_ids", "webhooks", "last_heartbeat"),
 )
 WORKER_FIELDS = (
-    *("birth", "last_heartbeat", "queues", "state", "pid", "hostname", "wm_slots", "wm_running", "wm_fleet"),
+    *("birth", "last_heartbeat", "queues", "state", "pid", "hostname", "wm_slots", "wm_running", "wm_jobs"),
+    "wm_fleet",
     *("wm_instance_id", "wm_leaving", "successful_job_count", "failed_job_count", "total_working_time"),
 )
 COUNTERS = ("enqueued", "finished", "failed", "stopped", "seconds")

@@ -1,5 +1,7 @@
 """Workers in the registry: registration, heartbeats, clean exits and silent workers."""
 
+from dataclasses import replace
+
 from redis import Redis
 from rq import Queue
 from rq.worker import Worker
@@ -10,6 +12,8 @@ from jobqueue.sharding.shard import Shard
 from jobqueue.workers.messages import WorkerCommand, send_command
 from jobqueue.workers.registry import (
     CLEAN_EXIT_TTL_SECONDS,
+    MAX_ID_CHARACTERS,
+    MAX_NAMED_JOBS,
     WorkerRecord,
     exited_cleanly,
     list_for_new_queues,
@@ -52,6 +56,15 @@ async def test_a_registered_worker_is_listed_with_its_record_and_heartbeat(shard
     assert (seen.fleet, seen.instance_id, seen.native) == ("local:host", "i-1", True)
     assert seen.seconds_since_heartbeat is not None
     assert seen.seconds_since_heartbeat <= 30
+
+
+async def test_a_worker_names_some_of_the_jobs_that_it_runs(shard: Shard) -> None:
+    await register(shard, RECORD)
+    running = [f"job-{number}" for number in range(MAX_NAMED_JOBS + 1)]
+    await send_worker_heartbeat(shard, "w1", replace(HEARTBEAT, jobs=["x" * (MAX_ID_CHARACTERS + 1), *running]))
+    assert [worker.jobs for worker in await list_workers(shard)] == [tuple(running[:MAX_NAMED_JOBS])]
+    await send_worker_heartbeat(shard, "w1", HEARTBEAT)
+    assert [worker.jobs for worker in await list_workers(shard)] == [()]
 
 
 async def test_rq_lists_our_workers(plain_shard: Shard, redis_url: str) -> None:
