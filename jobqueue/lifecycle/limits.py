@@ -3,6 +3,7 @@
 All limited jobs lie on the first shard, so that a limit is exact, whatever other limits its jobs have.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -92,6 +93,14 @@ async def read_limit(shard: Shard, key: str) -> LimitView | None:
     """
     (view,) = await _view(shard, [key])
     return view
+
+
+def limit_keys(encoded: bytes | None) -> list[str]:
+    """Return the keys of a job's limits, from its field `wm_limits`; none if that cannot be read."""
+    try:
+        return [str(limit["key"]) for limit in json.loads(encoded or b"[]")]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return []
 
 
 async def sweep_limits(shard: Shard, cursor: str) -> tuple[str, int]:

@@ -1,6 +1,5 @@
 """Read what explains why a job does not run: in few round trips, however long its queue is."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -10,7 +9,7 @@ from jobqueue.errors import JobQueueError
 from jobqueue.functions import FunctionRegistry
 from jobqueue.job_view import JobView
 from jobqueue.json_text import json_object
-from jobqueue.lifecycle.limits import read_limit
+from jobqueue.lifecycle.limits import limit_keys, read_limit
 from jobqueue.model import FINISHED, Status, serves
 from jobqueue.sharding.shard import Shard
 from jobqueue.stored_values import integer_of, number_of, pairs, text_of
@@ -147,7 +146,7 @@ class FactReader:
         command = ("ZSCORE", keys.later(shard.prefix, queue), lane)
         (until,) = await shard.execute(command, tolerate_wrong_types=True)
         full = []
-        for key in _limit_keys(limits):
+        for key in limit_keys(limits):
             view = await read_limit(shard, key)
             if view is None or view.limit.concurrency is None or (view.running or 0) < view.limit.concurrency:
                 continue
@@ -165,13 +164,6 @@ class FactReader:
         statuses = await StatusReader(self._service.shards, self._sees).read(parent_ids)
         parents = [Parent(each, awaited.get(each, FINISHED), statuses[each]) for each in parent_ids]
         return [each for each in parents if awaited or each.status != Status.FINISHED]
-
-
-def _limit_keys(encoded: bytes | None) -> list[str]:
-    try:
-        return [str(limit["key"]) for limit in json.loads(encoded or b"[]")]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return []
 
 
 def _takes_jobs_of(worker: WorkerView, queue: str) -> bool:

@@ -5,6 +5,7 @@ import re
 from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
 
+from jobqueue.inspection.limit_waits import read_waiting
 from jobqueue.lifecycle.limits import delete_limit, list_limits, read_limit, save_limit
 from jobqueue.sharding.shard import Shard
 from manager.http.asgi import read_json
@@ -72,12 +73,12 @@ class LimitRoutes:
     async def list(self, request: Request) -> Response:
         """List limits, those under which a job has begun last come first."""
         query = LIST_QUERY.parse(request.scope["query_string"])
-        return json_response(
-            {"limits": [limit_document(view) for view in await list_limits(self._shard, query["limit"])]}
-        )
+        views = await list_limits(self._shard, query["limit"])
+        waiting = await read_waiting(self._shard, views)
+        return json_response({"limits": [limit_document(view, waiting[view.limit.key]) for view in views]})
 
     async def show(self, request: Request) -> Response:
-        """Show a limit: its numbers, and who holds its places."""
+        """Show a limit: its numbers, the jobs that hold its places, and those that wait for it."""
         NO_PARAMETERS.parse(request.scope["query_string"])
         return json_response(await self._document(str(request.path_params["key"])))
 
@@ -112,7 +113,7 @@ class LimitRoutes:
         view = await read_limit(self._shard, _checked(key))
         if view is None:
             raise _no_such_limit(key)
-        return limit_document(view)
+        return limit_document(view, (await read_waiting(self._shard, [view]))[key])
 
 
 def _checked(key: str) -> str:

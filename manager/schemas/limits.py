@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from jobqueue.inspection.limit_waits import MAX_NAMED, WaitingJobs
 from jobqueue.lifecycle.limits import LimitView
 from jobqueue.model import Limit
 from manager.schemas.json_types import WholeNumber
@@ -84,6 +85,12 @@ class LimitResponse(_Response):
     )
     holders: list[str] = Field(description="Those of them that run longest, ten at most")
     blocked_lanes: int = Field(description="How many groups of jobs with the same limits wait for a place of it")
+    waiting: int = Field(
+        description="How many jobs wait for it, those that wait for its rate included;"
+        " some may have been canceled since"
+    )
+    more_waiting: bool = Field(description="Whether more may wait: of many groups, only some are counted")
+    first_waiting: list[str] = Field(description=f"Those of them that are next, {MAX_NAMED} at most")
 
 
 class LimitList(_Response):
@@ -92,7 +99,7 @@ class LimitList(_Response):
     limits: list[LimitResponse]
 
 
-def limit_document(view: LimitView) -> dict[str, Any]:
+def limit_document(view: LimitView, waiting: WaitingJobs) -> dict[str, Any]:
     """Return a limit as a response body."""
     limit = view.limit
     return {
@@ -104,6 +111,9 @@ def limit_document(view: LimitView) -> dict[str, Any]:
         "running": view.running,
         "holders": view.holders,
         "blocked_lanes": view.blocked_lanes,
+        "waiting": waiting.count,
+        "more_waiting": not waiting.is_complete,
+        "first_waiting": waiting.first,
     }
 
 

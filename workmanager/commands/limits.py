@@ -8,7 +8,7 @@ from workmanager.commands.arguments import CommandParser, add_client_options, op
 from workmanager.commands.output import print_one, print_rows
 from workmanager.errors import UsageError
 
-COLUMNS = ("key", "concurrency", "rate", "burst", "running", "blocked_lanes", "fixed")
+COLUMNS = ("key", "concurrency", "rate", "burst", "running", "waiting", "fixed")
 
 
 def main(arguments: Sequence[str]) -> int:

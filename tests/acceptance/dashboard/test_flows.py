@@ -65,11 +65,12 @@ def test_a_job_says_what_it_waits_for(api: httpx.Client, visitor: Visitor) -> No
 
 
 def test_a_limit_is_shown_with_its_holders_and_set(api: httpx.Client, visitor: Visitor, server: ValkeyServer) -> None:
-    job_id = submit(api, limits=[{"key": "shop:1", "concurrency": 1}])
-    submit(api, limits=[{"key": "shop:1", "concurrency": 1}])
+    runs, *wait = [submit(api, limits=[{"key": "shop:1", "concurrency": 1}]) for _ in range(8)]
     Worker(server.url).claim()
     page = visitor.open("/dashboard/limits")
-    assert page.row("shop:1")[1:] == ["1", "1", "any", "", "its jobs", "1", job_id]
+    following = f"{', '.join(wait[:5])} and 2 more"
+    assert page.row("shop:1")[1:] == ["1", "1", "any", "", "its jobs", runs, "7", following]
+    assert [page.links[job_id] for job_id in (runs, wait[0])] == [f"/dashboard/jobs/{each}" for each in (runs, wait[0])]
     changed = visitor.send(page.form("Set limit"), key="shop:1", concurrency="5", rate="100/1m")
     assert "The limit holds from now on" in changed.text
     assert changed.row("shop:1")[2:6] == ["5", "100/1m", "1", "an operator"]

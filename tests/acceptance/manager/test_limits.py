@@ -36,6 +36,9 @@ def test_a_limit_holds_and_its_numbers_change_for_all_at_once(http: httpx.Client
         "running": 1,
         "holders": ["a"],
         "blocked_lanes": 1,
+        "waiting": 2,
+        "more_waiting": False,
+        "first_waiting": ["b", "c"],
     }
     changed = http.put("/limits/tenant:42", json={"concurrency": 2, "rate": "100/1m", "burst": 20})
     assert (changed.json()["concurrency"], changed.json()["rate"], changed.json()["fixed"]) == (2, "100/1m", True)
