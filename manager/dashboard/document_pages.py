@@ -21,13 +21,20 @@ from manager.http.authentication import caller_of
 from manager.http.dashboard_paths import AUDIT, CALLBACKS, KEYS, LIMITS, SCALER, SCHEDULES, WORKFLOWS
 from manager.http.problems import INVALID, Problem
 from manager.http.query_parameters import Choice, Text
+from manager.routes.schedule_preview import preview
+from manager.routes.schedules import UPCOMING
+from manager.schedules.zones import UTC_NAME
 
 LIMIT_ROWS = 100
 CALLBACK_ROWS = 50
 AUDIT_ENTRIES = 100
+_ANYTHING = r"[^\x00-\x1f\x7f]{0,256}"
 PLAIN_QUERY = page_query()
 AUDIT_QUERY = page_query(Text("cursor", "Where the page begins", "[0-9]{1,18}-[0-9]{1,18}"))
-WORKFLOWS_QUERY = page_query(Text("id", "The workflow to go to", r"[^\x00-\x1f\x7f]{0,256}"))
+SCHEDULES_QUERY = page_query(
+    Text("cron", "The expression to preview", _ANYTHING), Text("timezone", "Its time zone", _ANYTHING)
+)
+WORKFLOWS_QUERY = page_query(Text("id", "The workflow to go to", _ANYTHING))
 CALLBACKS_QUERY = page_query(
     Choice("status", "The status", ("", *CallbackStatus)),
     Text("host", "Host and port", r"[^\x00-\x1f\x7f]{0,300}"),
@@ -90,9 +97,27 @@ class DocumentPages:
         return go_to(SCALER, "limits-set")
 
     async def schedules(self, request: Request) -> Response:
-        """Show the schedules."""
+        """Show the schedules, and when an expression would run if one was asked for."""
+        query = SCHEDULES_QUERY.parse(request.scope["query_string"])
+        cron, timezone = (query["cron"] or "").strip(), (query["timezone"] or "").strip() or UTC_NAME
         found = await ask(self._api.schedules.list, request)
-        return self._page(request, "schedules.html", SCHEDULES, found=found)
+        previewed, problem = None, None
+        if cron:
+            asked = urlencode({"cron": cron, "timezone": timezone, "limit": UPCOMING})
+            try:
+                previewed = await ask(preview, request, query=asked.encode())
+            except Problem as refused:
+                problem = refused.detail
+        return self._pages.page(
+            *("schedules.html", caller_of(request.scope)),
+            here=SCHEDULES,
+            notice=notice_of(query["done"], query["n"]),
+            found=found,
+            cron=cron,
+            timezone=timezone,
+            previewed=previewed,
+            problem=problem,
+        )
 
     async def schedule(self, request: Request) -> Response:
         """Show a schedule."""

@@ -26,7 +26,7 @@ PAGES = (
     *("/", "/dashboard/queues", "/dashboard/jobs?status=failed", "/dashboard/jobs/some", "/dashboard/failures"),
     *("/dashboard/workers", "/dashboard/scaler", "/dashboard/schedules", "/dashboard/schedules/nightly"),
     *("/dashboard/workflows", "/dashboard/workflows/flow", "/dashboard/callbacks", "/dashboard/limits"),
-    *("/dashboard/keys", "/dashboard/audit"),
+    *("/dashboard/keys", "/dashboard/audit", "/dashboard/schedules?cron=30+2+*+*+*&timezone=Europe/Berlin"),
 )
 AXE = Environment("axe", ("axe-core@4.14.1",), node=True)
 RUN_AXE = """
