@@ -77,16 +77,22 @@ async def read_waiting(shard: Shard, limits: Sequence[LimitView]) -> Mapping[str
         return {}
     blocked, rated = await _find_lanes(shard, [view.limit.key for view in limits if view.blocked_lanes])
     lanes = await _read_lanes(shard, {*rated.places, *(place for found in blocked.values() for place in found.places)})
-    have_rates = {view.limit.key for view in limits if view.limit.starts is not None}
     by_limit: dict[str, list[_Lane]] = {view.limit.key: [] for view in limits}
+    others = {key for place in rated.places for key in lanes[place].limits} - by_limit.keys()
+    have_rates = {view.limit.key for view in limits if view.limit.starts is not None} | await _rates_of(shard, others)
+    rests = set(have_rates)
     for key, found in blocked.items():
         by_limit[key] += [lanes[place] for place in found.places]
     for lane in map(lanes.__getitem__, rated.places):
         # Without any rate, a job has asked that none begins for a while (`RateLimited`): it does not say of which.
         for key in have_rates.intersection(lane.limits) or lane.limits:
             by_limit.get(key, []).append(lane)
+            rests.add(key)
     return {
-        key: _waiting(found, is_complete=rated.is_complete and blocked.get(key, _Found()).is_complete)
+        key: _waiting(
+            found,
+            is_complete=blocked.get(key, _Found()).is_complete and (rated.is_complete or key not in rests),
+        )
         for key, found in by_limit.items()
     }
 
@@ -111,6 +117,14 @@ async def _find_lanes(shard: Shard, blocked: Sequence[str]) -> tuple[Mapping[str
         rated.add(places, min(MAX_LANES, left), is_complete=True)
         left -= len(rated.places) - count
     return by_limit, rated
+
+
+async def _rates_of(shard: Shard, limits: Iterable[str]) -> set[str]:
+    """Return the keys of those of these limits that have a rate."""
+    wanted = sorted(limits)
+    commands = [("HGET", keys.limit(shard.prefix, key), "starts") for key in wanted]
+    answers = await shard.execute(*commands, tolerate_wrong_types=True) if commands else []
+    return {key for key, starts in zip(wanted, answers, strict=True) if starts is not None}
 
 
 async def _read_lanes(shard: Shard, places: Iterable[_Place]) -> Mapping[_Place, _Lane]:

@@ -46,6 +46,8 @@ async def test_jobs_that_wait_for_a_rate_are_counted_for_it(shard: Shard) -> Non
     assert len(await claim_jobs(shard, 10, now=NOW)) == 1
     found = await waiting(shard)
     assert (found["rate"].count, set(found["rate"].first), found["roomy"]) == (2, {"b", "c"}, NOBODY)
+    alone = [view for view in await list_limits(shard, 100) if view.limit.key == "roomy"]
+    assert await read_waiting(shard, alone) == {"roomy": NOBODY}
 
 
 async def test_jobs_whose_limit_rests_for_a_while_are_counted_for_it(shard: Shard) -> None:
