@@ -96,7 +96,7 @@ mkdir -p docs/pictures
 # picture NAME PATH HEIGHT
 picture() {
     chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --force-device-scale-factor=1 --no-first-run \
-        --disable-background-networking --user-data-dir="$folder/browser" --timeout=4000 --window-size="1200,$3" \
+        --disable-background-networking --user-data-dir="$folder/browser" --timeout=4000 --window-size="1280,$3" \
         --screenshot="docs/pictures/$1.png" "$WORKMANAGER_URL$2" >/dev/null 2>&1
     echo "docs/pictures/$1.png"
 }
