@@ -61,8 +61,9 @@ def _run(arguments: Sequence[str]) -> int:
         print(f"managers are ready: {' '.join(urls)}", flush=True)
         print(f"the dashboard, as long as the demo runs: {urls[0]}/", flush=True)
         uploads = _submit(client, files, options.iterations)
-        right = _collect(client, uploads, options.iterations)
-        _wait_for_scale_in(client)
+        progress = _Progress()
+        right = _collect(client, uploads, options.iterations, progress)
+        _wait_for_scale_in(client, progress)
     print(f"{right} of {len(uploads)} jobs completed", flush=True)
     if right < len(uploads):
         return 1
@@ -141,9 +142,8 @@ def _submit(client: Client, files: Sequence[Path], iterations: int) -> Mapping[s
     return uploads
 
 
-def _collect(client: Client, uploads: Mapping[str, _Upload], iterations: int) -> int:
+def _collect(client: Client, uploads: Mapping[str, _Upload], iterations: int, progress: "_Progress") -> int:
     """Pull and check every result. Return how many were right."""
-    progress = _Progress()
     completed = right = 0
     stalled_at = time.monotonic() + STALLED_SECONDS
     while completed < len(uploads):
@@ -174,9 +174,8 @@ def _is_right(result: Completed, digest: bytes, iterations: int) -> bool:
     return right
 
 
-def _wait_for_scale_in(client: Client) -> None:
+def _wait_for_scale_in(client: Client, progress: "_Progress") -> None:
     """Wait until the scaler has ended all workers."""
-    progress = _Progress()
     deadline = time.monotonic() + SCALE_IN_TIMEOUT_SECONDS
     while workers := _workers(client):
         progress.show(f"nothing to do, {counted(workers, 'worker')}")

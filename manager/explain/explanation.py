@@ -131,7 +131,9 @@ def _waiting_for_a_slot(queue: QueueFacts, numbers: dict[str, Any], waited: floa
     if busy < slots:
         sentence = f"{place}; {slots - busy} of {slots} slots are free, so it is about to start."
         return Explanation("about_to_start", sentence, numbers)
-    sentence = f"{place}, and all {slots} slots of {counted(len(queue.workers), 'worker')} are busy. {scaler_sentence}"
+    workers = counted(len(queue.workers), "worker")
+    taken = f"the only slot of {workers} is" if slots == 1 else f"all {slots} slots of {workers} are"
+    sentence = f"{place}, and {taken} busy. {scaler_sentence}"
     return Explanation("slots_busy", sentence.strip(), numbers | scaler_numbers)
 
 

@@ -103,7 +103,9 @@ def test_a_permanent_error_is_not_retried(system: ReadersSystem, client: Client)
 
 @pytest.mark.usefixtures("client")
 def test_many_jobs_are_submitted_as_lines(system: ReadersSystem) -> None:
-    lines = system.run(example(FUNCTIONS_PAGE, "Many jobs at once", "sh"))
+    answers = system.run(example(FUNCTIONS_PAGE, "Many jobs at once", "sh", "curl"))
+    assert [[*json.loads(answer)] for answer in answers] == [["id"], ["id"]]
+    lines = system.run(example(FUNCTIONS_PAGE, "Many jobs at once", "sh", "submit"))
     assert lines[:2] == ["report-2030-01-30  line 1", "report-2030-01-31  line 2"]
     assert sorted(lines[2:]) == ["report-2030-01-30  finished  null", "report-2030-01-31  finished  null"]
 

@@ -119,6 +119,11 @@ def scaled(**facts: Any) -> JobFacts:
             "1 of the jobs in queue 'q' stands before it, and all 4 slots of 2 workers are busy.",
         ),
         (
+            queued(workers=[replace(worker(1), slots=1)]),
+            "slots_busy",
+            "3 jobs stand before it in queue 'q', and the only slot of 1 worker is busy.",
+        ),
+        (
             queued(ahead=None, queued=12_000),
             "slots_busy",
             "At least 10000 jobs stand before it in queue 'q', and all 4 slots of 2 workers are busy.",
