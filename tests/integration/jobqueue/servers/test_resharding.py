@@ -52,7 +52,7 @@ async def test_a_shard_that_is_moved_key_by_key_loses_no_job(
     async with running_load(shards) as load:
         await _until(lambda: load.acknowledged[shard.index] > 50)
         for destination in (target, source):
-            before = dict(load.acknowledged)
+            before = load.acknowledged.copy()
             move = asyncio.create_task(
                 asyncio.to_thread(move_by_keys, servers.servers, slot, destination, STEP_SECONDS)
             )
