@@ -31,7 +31,7 @@ def decode_times(stored: bytes, *, examples: bool = True) -> Times:
         found = orjson.loads(stored)
         numbers, jobs = found["n"], found["e"]
         well_formed = len(numbers) == _NUMBERS and {*map(type, numbers)} <= _NUMERIC and len(jobs) == _JOBS
-        if well_formed and 0 <= sum(numbers) <= MAX_INTEGER:
+        if well_formed and min(numbers) >= 0 and sum(numbers) <= MAX_INTEGER:
             return Times(numbers, [Example(*job) if job else None for job in jobs] if examples else [None] * _JOBS)
     except (ValueError, TypeError, KeyError):
         pass
