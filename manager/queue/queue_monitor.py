@@ -145,8 +145,8 @@ class QueueMonitor:
     def has_room(self, queue: str, most: int) -> bool:
         """Return whether fewer than `most` jobs wait in a queue, as far as the last check knows, and count one more.
 
-        What other managers have taken since that check is not counted, nor are jobs of keys without such a limit. Of
-        hundreds of queues, the first check after a question may be the first for some seconds.
+        What other managers have taken since that check is not counted, nor are jobs of keys without such a limit. With
+        hundreds of queues, the number is some seconds old when a queue is asked about for the first time.
         """
         if self._waiting.ask(queue, time.monotonic()) >= most:
             return False

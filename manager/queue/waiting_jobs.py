@@ -43,5 +43,5 @@ class WaitingJobs:
 
     def add_one(self, queue: str) -> None:
         """Count one more queued job, until the queue is counted again."""
-        queued, scheduled = self._jobs.pop(queue, (0, 0))
+        queued, scheduled = self._jobs.get(queue, (0, 0))
         self._jobs[queue] = queued + 1, scheduled
