@@ -69,15 +69,16 @@ class Counted:
         return cls(requests, dict(shown["numbers"]), shown["streams"], dict(shown["process"]))
 
     def after_the_end(self) -> Self:
-        """Return what still counts once the process has ended."""
-        return type(self)(self.requests, self.numbers)
+        """Return what still counts once the process has ended, so that no counter falls."""
+        totals = {name: value for name, value in self.process.items() if name.endswith("_total")}
+        return type(self)(self.requests, self.numbers, process=totals)
 
 
 class ProcessFamilies(Collector):
     """prometheus_client's metrics of a process, summed over the processes of a manager.
 
     Attributes:
-        summed: values to show instead of this process's own; empty for a manager of one process.
+        summed: values to show instead of this process's own.
     """
 
     def __init__(self) -> None:

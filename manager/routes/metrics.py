@@ -139,14 +139,13 @@ class MetricsRoute:
                     up, unavailable = writable > 0, total - writable
         except (ShardUnavailable, TimeoutError):
             pass  # Show at least this manager's own metrics.
+        counted = await self._group.counted_by_others()
+        counted.add(self._counted())
         if queue is not None:
             for _ in self._totals.prepare(open_metrics=shown.open_metrics):
                 await asyncio.sleep(0)  # other requests do not wait for thousands of lines
         watcher = self._queue if self._reconciler is None else self._reconciler
         view = RedisView(up, unavailable, len(self._queue.refused_servers), len(watcher.unsound_files), moving)
-        counted = Counted()
-        counted.add(self._counted())
-        counted.add(await self._group.counted_by_others())
         self._metrics.show(shown, counted)
         show_redis(shown, view, tells_queue=tells)
         if self._reconciler is not None and self._reconciler.state is not None:

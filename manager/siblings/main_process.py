@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+from jobqueue.backoff import exponential_seconds
 from manager.metrics.counted import Counted
 from manager.siblings.channel import Channel, NoAnswer
 from manager.siblings.group import ProcessGroup
@@ -106,18 +107,19 @@ class _Place:
         return total
 
     async def _run(self) -> None:
-        pause = MIN_RESTART_SECONDS
+        early_ends = 0
         while not self._group.stopping.is_set():
             started = time.monotonic()
             try:
                 await self._run_process()
             except OSError as error:
                 log.error("event=manager_process_not_started number=%d error=%r", self._number, str(error))
-            if self._group.stopping.is_set():
-                return
-            pause = MIN_RESTART_SECONDS if time.monotonic() - started > MAX_RESTART_SECONDS else pause * 2
+            if time.monotonic() - started > MAX_RESTART_SECONDS:
+                early_ends = 0
+            pause = exponential_seconds(early_ends, MIN_RESTART_SECONDS, MAX_RESTART_SECONDS)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._group.stopping.wait(), min(pause, MAX_RESTART_SECONDS))
+                await asyncio.wait_for(self._group.stopping.wait(), pause)
+            early_ends += 1
 
     async def _run_process(self) -> None:
         ours, theirs = socket.socketpair()
