@@ -32,6 +32,7 @@ from manager.http.request_origin import TrustedProxies
 from manager.http.request_traces import RequestTraces
 from manager.metrics.requests import Metrics
 from manager.queue.connection import QueueConnection
+from manager.queue.watched_servers import WatchedServers
 from manager.reporter import Reporter
 from manager.routes import documentation, fast_path
 from manager.routes.audit import AuditRoutes
@@ -98,8 +99,10 @@ def build_app(
         tracing: makes the spans of submissions; None if nothing is traced.
         group: this manager's processes, if there are several.
     """
+    group = group or ProcessGroup()
+    servers = WatchedServers(queue, reconciler, group)
     api, fast_routes, routes = _build_api(
-        settings, functions, queue, metrics, reporter, reconciler, key_table, group or ProcessGroup()
+        settings, functions, queue, metrics, reporter, reconciler, key_table, group, servers
     )
     methods = documented_methods(api)
 
@@ -112,7 +115,7 @@ def build_app(
     auth = ApiKeyAuth(settings.api_keys, key_table, jwt, None if code_flow is None else code_flow.issuer)
     pages = Pages(settings.root_path, asks_for_keys=auth.asks_for_keys)
     dashboard = Dashboard(
-        *(queue, Attention(queue, functions, reconciler), auth, key_table),
+        *(queue, servers, Attention(queue, functions), auth, key_table),
         pages=pages,
         root_path=settings.root_path,
         price_per_hour=settings.price_per_hour,
@@ -140,7 +143,9 @@ def openapi_document(settings: ManagerSettings, functions: FunctionRegistry) -> 
         on_jobs_waiting=lambda: None,
         on_fatal_error=lambda _, __: None,
     )
-    api, _, _ = _build_api(settings, functions, queue, Metrics(), Reporter(), None, KeyTable(), ProcessGroup())
+    group = ProcessGroup()
+    servers = WatchedServers(queue, None, group)
+    api, _, _ = _build_api(settings, functions, queue, Metrics(), Reporter(), None, KeyTable(), group, servers)
     return openapi.build_document(api, functions, keys=bool(settings.api_keys))
 
 
@@ -153,6 +158,7 @@ def _build_api(
     reconciler: ClusterReconciler | None,
     key_table: KeyTable,
     group: ProcessGroup,
+    servers: WatchedServers,
 ) -> tuple[FastAPI, dict[tuple[str, str], Route], Api]:
     # A manager without keys is reached from its own machine alone: there, callbacks need no signature.
     may_be_sent = bool(settings.callback_secrets) or not settings.api_keys
@@ -204,7 +210,7 @@ def _build_api(
     api.include_router(routes.scaler.router())
     api.include_router(routes.keys.router())
     api.include_router(routes.audit.router())
-    api.include_router(HealthRoutes(queue, reconciler, group).router())
+    api.include_router(HealthRoutes(queue, servers).router())
     api.include_router(MetricsRoute(queue, metrics, reconciler, reporter, group).router())
     return api, fast_routes, routes
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 from jobqueue.functions import FunctionRegistry
 from manager.api_keys.caller import Caller
-from manager.cluster.reconciler import ClusterReconciler
 from manager.dashboard.sampler import Sample
 from manager.dashboard.views.findings import (
     Finding,
@@ -30,12 +29,9 @@ from manager.queue.problems import (
 class Attention:
     """Gathers the problems of the queue, its servers, the functions and the scaler."""
 
-    def __init__(
-        self, queue: QueueConnection, functions: FunctionRegistry, reconciler: ClusterReconciler | None
-    ) -> None:
+    def __init__(self, queue: QueueConnection, functions: FunctionRegistry) -> None:
         self._queue = queue
         self._functions = functions
-        self._reconciler = reconciler
 
     def problems(self, sample: Sample, caller: Caller) -> list[Finding]:
         """Return the problems that the caller is told, with pages that they may open."""
@@ -72,10 +68,13 @@ class Attention:
             return
         for reason in sample.signs.full_servers:
             yield f"{reason}: new jobs are refused until results are pulled or deleted, or it gets more memory"
-        watcher = self._queue if self._reconciler is None else self._reconciler
-        yield from problems_of_servers(self._queue.refused_servers, watcher.unsound_files)
-        if self._reconciler is not None and self._reconciler.state is not None:
-            yield from self._reconciler.state.requires_operator
+        seen = sample.servers
+        yield from problems_of_servers(self._queue.refused_servers, {} if seen is None else seen.unsound_files)
+        if seen is None:
+            text = "the main process of this manager does not answer, and it alone has the duties besides requests"
+            yield f"{text}: read its log, and restart the manager if there is nothing"
+        elif seen.cluster is not None:
+            yield from seen.cluster["requires_operator"]
 
 
 def _without_page(texts: Iterable[str]) -> Iterator[Finding]:

@@ -40,6 +40,7 @@ from manager.http.dashboard_paths import (
 )
 from manager.http.query_parameters import Text
 from manager.queue.connection import QueueConnection
+from manager.queue.watched_servers import WatchedServers
 
 if TYPE_CHECKING:
     # Managers without an issuer start without joserfc.
@@ -65,6 +66,7 @@ class Dashboard:
     def __init__(
         self,
         queue: QueueConnection,
+        servers: WatchedServers,
         attention: Attention,
         auth: ApiKeyAuth,
         keys: KeyTable,
@@ -77,7 +79,7 @@ class Dashboard:
         code_flow: "CodeFlow | None",
     ) -> None:
         self._pages = pages
-        self._sampler = Sampler(queue)
+        self._sampler = Sampler(queue, servers)
         self._live_pages = LivePages(pages, attention, price_per_hour)
         self._stream = EventStream(self._sampler, self._live_pages, keys, queue.closing)
         self._sign_in = SignInRoutes(auth, pages, root_path, None if code_flow is None else code_flow.issuer.host)

@@ -16,6 +16,8 @@ from jobqueue.workers.registry import WorkerView
 from manager.dashboard.earlier_counts import EarlierCounts
 from manager.dashboard.signs import Signs, read_signs
 from manager.queue.connection import QueueConnection
+from manager.queue.watched_servers import SeenServers, WatchedServers
+from manager.siblings.channel import NoAnswer
 from scaler.observe.instance_phases import InstancePhase
 from scaler.view import ScalerView, view_scaler
 
@@ -27,6 +29,8 @@ WATCHED_SECONDS = 300.0
 """Samples are taken for so long after the last look, so that somebody who comes back finds what has happened."""
 RARELY_SECONDS = 5.0
 """Between two looks at the scaler and at signs of trouble: the scaler's state is long, and changes rarely."""
+MAIN_PROCESS_SECONDS = 1.0
+"""How long a sample waits for what the main process of this manager has seen."""
 MANY = 300
 """With so many queues and workers together, a sample takes tens of milliseconds: opened pages show the last one."""
 HISTORY_POINTS = 300
@@ -71,6 +75,7 @@ class Sample:
         unserved: queues that nobody serves, each with what to do.
         scaler: None if it could not be read.
         signs: of trouble that no count has.
+        servers: what is known of the Redis servers; None if the main process of this manager does not answer.
         before: the counts of up to five minutes ago, since somebody looks; None if there are none yet, or if those of
             now cannot be compared with them.
         history: the last points, the oldest first; the last one is this sample's.
@@ -88,14 +93,16 @@ class Sample:
     signs: Signs = field(default_factory=Signs)
     before: ShardCounts | None = None
     history: Sequence[Point] = ()
+    servers: SeenServers | None = field(default_factory=SeenServers)
     error: str | None = None
 
 
 class Sampler:
     """Takes samples while somebody looks."""
 
-    def __init__(self, queue: QueueConnection) -> None:
+    def __init__(self, queue: QueueConnection, servers: WatchedServers) -> None:
         self._queue = queue
+        self._servers = servers
         self._sample = Sample(0, time.time(), error="nothing has been read yet")
         self._history: deque[Point] = deque(maxlen=HISTORY_POINTS)
         self._earlier = EarlierCounts()
@@ -177,15 +184,22 @@ class Sampler:
 
     async def _take(self, number: int) -> Sample:
         """Return a sample; if nothing can be read, the one before with the reason."""
-        now = time.time()
+        now, servers = time.time(), self._sample.servers
         try:
-            return await self._read(number, now)
+            servers = await self._see_servers()
+            return replace(await self._read(number, now), servers=servers)
         except (JobQueueError, RedisError, OSError) as error:
             reason = str(error)
         except Exception:  # The loop's edge: pages must go on, and say so.
             log.exception("event=dashboard_sample_crashed")
             reason = "the sample failed: see the manager's log"
-        return replace(self._sample, number=number, at=now, error=reason, before=None)
+        return replace(self._sample, number=number, at=now, servers=servers, error=reason, before=None)
+
+    async def _see_servers(self) -> SeenServers | None:
+        try:
+            return await self._servers.seen(MAIN_PROCESS_SECONDS)
+        except NoAnswer:
+            return None  # Pages say so.
 
     async def _read(self, number: int, now: float) -> Sample:
         service = self._queue.service

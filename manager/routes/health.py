@@ -1,39 +1,27 @@
 """`/healthz` and `/readyz`: liveness and readiness of this manager."""
 
-from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
-
 from fastapi import APIRouter, Request, Response
 
 from jobqueue.errors import ShardUnavailable
-from manager.cluster.reconciler import ClusterReconciler
 from manager.http.json_response import json_response
 from manager.http.problems import SHUTTING_DOWN, UNAVAILABLE, Problem
 from manager.http.query_parameters import NO_PARAMETERS
 from manager.queue.connection import QueueConnection
+from manager.queue.watched_servers import SeenServers, WatchedServers
 from manager.schedules.zones import rules_version
 from manager.schemas.openapi import problem_responses
 from manager.schemas.responses import Liveness, Readiness
 from manager.siblings.channel import NoAnswer
-from manager.siblings.group import ProcessGroup
 
 _RETRY = {"Retry-After": "1"}
 
 
 class HealthRoutes:
-    """Handlers of the routes about this manager.
+    """Handlers of the routes about this manager."""
 
-    Args:
-        group: this manager's processes. The main one watches the Redis servers for all.
-    """
-
-    def __init__(self, queue: QueueConnection, reconciler: ClusterReconciler | None, group: ProcessGroup) -> None:
+    def __init__(self, queue: QueueConnection, servers: WatchedServers) -> None:
         self._queue = queue
-        self._reconciler = reconciler
-        self._group = group
-        if not group.is_sibling:
-            group.answerers["watched"] = self._watched_for_sibling
+        self._servers = servers
 
     def router(self) -> APIRouter:
         """Return the FastAPI router."""
@@ -52,8 +40,8 @@ class HealthRoutes:
         NO_PARAMETERS.parse(request.scope["query_string"])
         if self._queue.closing.is_set():
             raise Problem(SHUTTING_DOWN, "this manager is shutting down: use another one", headers=_RETRY)
-        refused, watched = self._queue.refused_servers, await self._watched()
-        unsound = watched["unsound_files"]
+        refused, seen = self._queue.refused_servers, await self._seen()
+        unsound = seen.unsound_files
         reasons = "".join(f"; Redis at {server} is refused: {reason}" for server, reason in refused.items())
         reasons += "".join(f"; append-only file of Redis at {server}: {reason}" for server, reason in unsound.items())
         try:
@@ -72,22 +60,13 @@ class HealthRoutes:
             answer["refused_servers"] = refused
         if unsound:
             answer["unsound_files"] = unsound
-        if watched["cluster"] is not None:
-            answer["cluster"] = watched["cluster"]
+        if seen.cluster is not None:
+            answer["cluster"] = seen.cluster
         return json_response(answer)
 
-    async def _watched(self) -> Mapping[str, Any]:
-        """Return what is known of the Redis servers: `unsound_files`, and `cluster`, which can be None."""
-        if self._group.is_sibling:
-            try:
-                watched: Mapping[str, Any] = await self._group.ask_main("watched")
-            except NoAnswer as error:
-                reason = f"the main process of this manager does not answer: {error}"
-                raise Problem(UNAVAILABLE, reason, headers=_RETRY) from error
-            return watched
-        watcher = self._queue if self._reconciler is None else self._reconciler
-        cluster = None if self._reconciler is None or self._reconciler.state is None else asdict(self._reconciler.state)
-        return {"unsound_files": dict(watcher.unsound_files), "cluster": cluster}
-
-    async def _watched_for_sibling(self, _: object) -> Mapping[str, Any]:
-        return await self._watched()
+    async def _seen(self) -> SeenServers:
+        try:
+            return await self._servers.seen()
+        except NoAnswer as error:
+            reason = f"the main process of this manager does not answer: {error}"
+            raise Problem(UNAVAILABLE, reason, headers=_RETRY) from error

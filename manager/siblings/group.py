@@ -3,7 +3,7 @@
 from typing import Any
 
 from manager.metrics.counted import Counted
-from manager.siblings.channel import Answerer, NoAnswer
+from manager.siblings.channel import ANSWER_SECONDS, Answerer, NoAnswer
 
 
 class ProcessGroup:
@@ -34,7 +34,7 @@ class ProcessGroup:
         """Return what the siblings have counted since this process started, also those that have ended."""
         return Counted()
 
-    async def ask_main(self, question: str, about: object = None) -> Any:
+    async def ask_main(self, question: str, about: object = None, seconds: float = ANSWER_SECONDS) -> Any:
         """Return the main process's answer, as JSON.
 
         Raises:

@@ -4,7 +4,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from manager.siblings.channel import Channel
+from manager.siblings.channel import ANSWER_SECONDS, Channel
 from manager.siblings.group import ProcessGroup
 
 
@@ -33,5 +33,5 @@ class Sibling(ProcessGroup):
         """Close the channel."""
         await self._channel.close()
 
-    async def ask_main(self, question: str, about: object = None) -> Any:
-        return await self._channel.ask(question, about)
+    async def ask_main(self, question: str, about: object = None, seconds: float = ANSWER_SECONDS) -> Any:
+        return await self._channel.ask(question, about, seconds)

@@ -64,6 +64,7 @@ def test_each_process_tells_the_metrics_of_all(
     try:
         assert connections[1].get("/metrics").status_code == 503
         assert connections[1].put("/enqueue?iterations=1", content=b"x").is_success
+        assert "the main process of this manager does not answer" in connections[1].get("/").text
     finally:
         os.kill(manager.process.pid, signal.SIGCONT)
 
@@ -88,11 +89,14 @@ def test_a_process_that_was_killed_comes_back_and_what_it_counted_stays(
     main, sibling = connections
     for _ in range(JOBS):
         assert sibling.put("/enqueue?iterations=1", content=b"x").is_success
-    assert _samples(main)["workmanager_jobs_submitted_total"] == JOBS
+    before = _samples(main)
+    assert before["workmanager_jobs_submitted_total"] == JOBS
     killed = _sibling(manager)
     os.kill(killed, signal.SIGKILL)
     until(lambda: f"event=manager_process_exited number=1 pid={killed} code=-9" in manager.log)
-    assert _samples(main)["workmanager_jobs_submitted_total"] == JOBS
+    after = _samples(main)
+    assert after["workmanager_jobs_submitted_total"] == JOBS
+    assert after["process_cpu_seconds_total"] >= before["process_cpu_seconds_total"]
     _ready(manager, 3)
     with _connection_to(_sibling(manager), manager) as sibling:
         assert sibling.put("/enqueue?iterations=1", content=b"x").is_success

@@ -1,13 +1,21 @@
-"""The channel between the processes of a manager."""
+"""The channel between the processes of a manager, and what a sibling is told over it."""
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import pytest
 
+from jobqueue.servers.url import parse_redis_url
+from manager.cluster.health import ClusterState
+from manager.cluster.reconciler import ClusterReconciler
+from manager.queue.connection import QueueConnection
+from manager.queue.watched_servers import WatchedServers
 from manager.siblings.channel import Answerer, Channel, NoAnswer
+from manager.siblings.group import ProcessGroup
+from manager.siblings.sibling import Sibling
 from tests.waiting import until_async
 
 
@@ -98,3 +106,31 @@ async def test_a_late_answer_is_dropped() -> None:
             await asking.ask("wait", seconds=0.01)
         release.set()
         assert await asking.ask("double", 4) == 8
+
+
+async def test_a_sibling_knows_what_the_main_process_has_seen_of_the_redis_servers() -> None:
+    async def ignore(_: object) -> None: ...
+
+    queue = QueueConnection(
+        "redis://127.0.0.1:1",
+        1.0,
+        on_connected=ignore,
+        on_jobs_waiting=lambda: None,
+        on_fatal_error=lambda _, __: None,
+    )
+    reconciler = ClusterReconciler([], parse_redis_url("redis://127.0.0.1:1").connect)
+    reconciler.state = ClusterState(6, 1, 0, 1, 0, 0, ("start host b",))
+    main, ends = ProcessGroup(), socket.socketpair()
+    WatchedServers(queue, reconciler, main)
+    channel, sibling = Channel(ends[0], main.answerers, lambda: None), Sibling(ends[1], 2)
+    await asyncio.gather(channel.start(), sibling.start())
+
+    async def cluster() -> Mapping[str, Any] | None:
+        with suppress(NoAnswer):
+            return (await WatchedServers(queue, None, sibling).seen()).cluster
+        return None
+
+    seen = await until_async(cluster)
+    assert seen is not None
+    assert (seen["members_down"], seen["requires_operator"]) == (1, ["start host b"])
+    await asyncio.gather(channel.close(), sibling.close())

@@ -16,6 +16,7 @@ from manager.dashboard.rendering import Pages
 from manager.dashboard.sampler import Sample
 from manager.dashboard.signs import Signs
 from manager.queue.connection import QueueConnection
+from manager.queue.watched_servers import SeenServers
 from scaler.fleets.fleet import Cause
 from scaler.fleets.instances import Instance
 from scaler.state.launch_breaker import FAILED_BOOTS_TO_OPEN, LaunchBreaker
@@ -35,14 +36,14 @@ class TwoShards:
 
     service = property(lambda self: self)
     shards = property(lambda self: self)
-    moving = refused_servers = unsound_files = property(lambda _: {})
+    moving = refused_servers = property(lambda _: {})
 
     def __len__(self) -> int:
         return 2
 
 
 def overview(made: Sample, caller: Caller = NOBODY_IN_PARTICULAR) -> str:
-    attention = Attention(cast(QueueConnection, TwoShards()), FunctionRegistry.discover(()), None)
+    attention = Attention(cast(QueueConnection, TwoShards()), FunctionRegistry.discover(()))
     return LivePages(Pages("", asks_for_keys=True), attention, 0.0).part("overview", made, caller).replace("&#39;", "'")
 
 
@@ -136,6 +137,13 @@ FAULTS: Mapping[str, tuple[dict[str, Any], str, str]] = {
         "Redis at 10.0.0.1:6379 has used 93% of its memory: new jobs are refused until",
         "",
     ),
+    "append-only file": (
+        {"servers": SeenServers({"10.0.0.1:6379": "a write has failed"})},
+        "Redis at 10.0.0.1:6379 may not start again from its append-only file: a write has failed",
+        "",
+    ),
+    "cluster": ({"servers": SeenServers(cluster={"requires_operator": ["start host b"]})}, "start host b", ""),
+    "main process that hangs": ({"servers": None}, "the main process of this manager does not answer", ""),
     "stale leader": (
         {"scaler": scaler(decided_at=NOW - 90)},
         "the manager 10.0.0.1:5000 leads the scaler, but has decided nothing for 1 min 30 s",

@@ -14,6 +14,8 @@ from manager.dashboard.rendering import Pages
 from manager.dashboard.sampler import Sample, Sampler
 from manager.dashboard.stream import CHANGES, EventStream
 from manager.queue.connection import QueueConnection
+from manager.queue.watched_servers import WatchedServers
+from manager.siblings.group import ProcessGroup
 
 PAUSE = 'action="/dashboard/queues/mine/pause"'
 
@@ -32,7 +34,7 @@ def live_pages() -> LivePages:
         on_jobs_waiting=lambda: None,
         on_fatal_error=lambda _, __: None,
     )
-    attention = Attention(queue, FunctionRegistry.discover(()), None)
+    attention = Attention(queue, FunctionRegistry.discover(()))
     return LivePages(Pages("", asks_for_keys=True), attention, 0.0)
 
 
@@ -72,7 +74,9 @@ def test_the_next_sample_is_rendered_anew() -> None:
 
 async def test_what_changes_in_queues_of_others_is_no_change() -> None:
     pages, tenant = live_pages(), Caller.of("b", ["jobs:read"], ["mine"])
-    stream = EventStream(Sampler(pages._attention._queue), pages, KeyTable(), asyncio.Event())
+    queue = pages._attention._queue
+    sampler = Sampler(queue, WatchedServers(queue, None, ProcessGroup()))
+    stream = EventStream(sampler, pages, KeyTable(), asyncio.Event())
     before, after = sample(1, mine=1, theirs=2), replace(sample(2, mine=1, theirs=3), unserved={"theirs": "start one"})
     assert stream._part(CHANGES, before, tenant) == stream._part(CHANGES, after, tenant)
     own = replace(after, number=3, unserved={"mine": "start one"})

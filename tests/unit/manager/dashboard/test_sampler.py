@@ -11,6 +11,8 @@ from jobqueue.inspection.counters import QueueCounts, ShardCounts
 from jobqueue.workers.registry import WorkerView
 from manager.dashboard.sampler import MANY, Sample, Sampler
 from manager.queue.connection import QueueConnection
+from manager.queue.watched_servers import WatchedServers
+from manager.siblings.group import ProcessGroup
 
 
 class Counted(Sampler):
@@ -19,17 +21,16 @@ class Counted(Sampler):
     def __init__(self, queues: int) -> None:
         async def ignore(_: object) -> None: ...
 
-        super().__init__(
-            QueueConnection(
-                "redis://127.0.0.1:1",
-                1.0,
-                on_connected=ignore,
-                on_jobs_waiting=lambda: None,
-                on_fatal_error=lambda _, __: None,
-            )
+        queue = QueueConnection(
+            "redis://127.0.0.1:1",
+            1.0,
+            on_connected=ignore,
+            on_jobs_waiting=lambda: None,
+            on_fatal_error=lambda _, __: None,
         )
+        self.group = ProcessGroup()
+        super().__init__(queue, WatchedServers(queue, None, self.group))
         self.counts = ShardCounts({f"q{number}": QueueCounts() for number in range(queues)})
-
         self.is_away = False
 
     async def _read(self, number: int, now: float) -> Sample:
@@ -77,11 +78,19 @@ async def test_what_was_read_before_an_outage_is_shown_only_with_the_reason(larg
     assert large.last_of_many() is None
 
 
+async def test_a_main_process_that_hangs_is_noticed_during_an_outage_too(large: Counted) -> None:
+    assert (await large.current()).servers is not None
+    large.is_away = True
+    large.group.is_sibling = True  # Nobody answers this one.
+    assert (await large.current(changed=True)).servers is None
+
+
 class TwoShards:
     """Stands for the connection to a queue of two shards, `unavailable` of which do not answer."""
 
     service = overview = monitor = property(lambda self: self)
     unavailable = 0
+    unsound_files: Mapping[str, str] = {}
 
     async def counts(self) -> tuple[ShardCounts, int]:
         if self.unavailable == 2:
@@ -98,7 +107,8 @@ class TwoShards:
 @pytest.mark.parametrize("unavailable", [1, 2])
 async def test_counts_of_some_shards_are_not_compared_with_those_of_all(unavailable: int) -> None:
     queue = TwoShards()
-    sampler = Sampler(cast(QueueConnection, queue))
+    connection = cast(QueueConnection, queue)
+    sampler = Sampler(connection, WatchedServers(connection, None, ProcessGroup()))
     sampler._scaler_read_at = math.inf  # It is not read.
     await sampler.current()
     assert (await sampler.current()).before is not None
