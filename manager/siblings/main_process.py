@@ -130,6 +130,7 @@ class _Place:
                 *("-m", "manager", *self._arguments),
                 *("--sibling-fds", f"{listener},{theirs.fileno()}"),
                 stdin=asyncio.subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C in a terminal reaches only this process, which stops all in order.
                 pass_fds=(*self._inherited, theirs.fileno()),
             )
         if self._group.stopping.is_set():

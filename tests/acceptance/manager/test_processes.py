@@ -104,6 +104,7 @@ def test_a_process_that_was_killed_comes_back_and_what_it_counted_stays(
 
 
 def test_all_processes_stop_in_order(manager: ManagerProgram) -> None:
+    assert os.getpgid(_sibling(manager)) != os.getpgid(manager.process.pid), "a terminal's Ctrl-C would reach both"
     assert manager.stop() == 0
     assert manager.log.count("event=manager_stopped exit_code=0") == 2
 
