@@ -11,7 +11,7 @@ print_failures() {
             Timestamp>'$2'].[LogicalResourceId,PhysicalResourceId || '-',ResourceType,ResourceStatusReason])" |
         grep -v -e 'Resource .* cancelled' -e $'\tNone$' | while IFS=$'\t' read -r resource group type reason; do
         say "  $resource: $reason"
-        _print_console "$(grep -oE 'i-[0-9a-f]{8,17}' <<<"$reason" | head -1)"
+        _print_console "$(grep -oE 'i-[0-9a-f]{8,17}' <<<"$reason" | sed -n 1p)"
         if [ "$type" = AWS::AutoScaling::AutoScalingGroup ]; then
             _print_activity "$group"
         fi
@@ -21,7 +21,8 @@ print_failures() {
 # _print_console INSTANCE: a host that signals FAILURE has printed the reason on its console before.
 _print_console() {
     if [ -n "$1" ]; then
-        console "$1" | sed '/_boot step=failed/q' | tail -n 20 >&2
+        # All of it is read: a program whose reader ends first fails, and the script with it.
+        console "$1" | awk '!told { print } /_boot step=failed/ { told = 1 }' | tail -n 20 >&2
     fi
 }
 

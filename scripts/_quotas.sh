@@ -48,7 +48,7 @@ check_workers() {
     if [ -z "$2" ] || [ -z "$3" ] || grep -v -E '^([acdhimrtz]|im|is)[0-9]' <<<"${1//,/$'\n'}" >/dev/null; then
         return
     fi
-    smallest="$(grep -F -e "${1//,/$'\n'}" "$private/types" | cut -f 3 | sort -n | head -n 1)"
+    smallest="$(grep -F -e "${1//,/$'\n'}" "$private/types" | cut -f 3 | sort -n | sed -n 1p)"
     [ "$3" -ge "$smallest" ] || [ "$2" -ge "$smallest" ] || is_live ||
         lacks_cores "$spot_quota" spot "$3" "one worker needs $smallest" "$((smallest * ${max_workers:-$(parameter_or MaxWorkers 20)}))"
     most="${max_workers:-$(parameter_or MaxWorkers 20)}"
