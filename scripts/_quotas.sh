@@ -97,9 +97,12 @@ lacks_cores() {
 # raised, only the default is known:
 # https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_GetServiceQuota.html
 quota_of() {
-    aws service-quotas get-service-quota --service-code "$2" --quota-code "$1" --query Quota.Value --output text 2>/dev/null ||
-        aws service-quotas get-aws-default-service-quota --service-code "$2" --quota-code "$1" --query Quota.Value \
-            --output text 2>/dev/null || true
+    local how=(--service-code "$2" --quota-code "$1" --query Quota.Value --output text)
+    aws service-quotas get-service-quota "${how[@]}" 2>"$private/refusal" || {
+        # After any other refusal, a default could be less than the account has.
+        grep -q NoSuchResourceException "$private/refusal" &&
+            aws service-quotas get-aws-default-service-quota "${how[@]}" 2>/dev/null
+    } || true
 }
 
 # request QUOTA MORE [SERVICE]: how to ask AWS for so many more

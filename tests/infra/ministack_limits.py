@@ -264,6 +264,8 @@ async def _service_quotas(method: str, path: str, headers: Any, body: bytes, que
     """
     code = json.loads(body)["QuotaCode"]
     default, is_default = _simulated(f"default/{code}", ""), "Default" in headers.get("x-amz-target", "")
+    if not is_default and (refusal := _simulated(f"quota-refusal/{code}", "")):
+        return error_response_json(refusal, "The request failed", 400)
     if default and not is_default:
         return error_response_json(
             "NoSuchResourceException", "The request failed because the quota does not exist", 400

@@ -24,6 +24,9 @@ def test_a_quota_that_is_too_small_is_told_with_the_command_that_raises_it(tmp_p
     before = region.inventory()
     networks = len(before["networks"])
     region.simulate(NETWORKS, str(networks))
+    # Whoever may not ask for a quota does not learn that it is the default.
+    region.simulate("default/L-1216C47A", "3")
+    region.simulate("quota-refusal/L-1216C47A", "AccessDeniedException")
     assert _refusal(scripts.run("setup.sh")) == (
         f"the cluster's network is one more VPC, and the quota L-F678F1CE in us-west-1 allows {networks}; give "
         "--subnets of an existing one, or request more: aws service-quotas request-service-quota-increase "
@@ -31,7 +34,7 @@ def test_a_quota_that_is_too_small_is_told_with_the_command_that_raises_it(tmp_p
     )
     region.simulate(NETWORKS, str(networks + 1))
     # Nobody has raised this one, so that AWS tells its default only.
-    region.simulate("default/L-1216C47A", "3")
+    region.client("ssm").delete_parameter(Name="/simulation/quota-refusal/L-1216C47A")
     assert _refusal(scripts.run("setup.sh")) == (
         "the hosts need 6 on-demand cores, and the quota L-1216C47A in us-west-1 has 3 free; request more: aws "
         "service-quotas request-service-quota-increase --region us-west-1 --service-code ec2 --quota-code L-1216C47A "
