@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154  # the script that sources this sets `script` and `name`
-# Sourced by setup.sh and teardown.sh: functions for AWS. Uses `script`, `name` and `region`; aws-cli finds endpoint and
+# Sourced by setup.sh, teardown.sh and bake.sh: functions for AWS. Uses `script`, `name` and `region`; aws-cli finds endpoint and
 # credentials as usual.
 
 say() { echo "$script: $*" >&2; }
@@ -118,6 +118,12 @@ console() {
         text="$(aws ec2 get-console-output --instance-id "$1" --query Output --output text 2>/dev/null || true)"
     fi
     printf '%s\n' "$text"
+}
+
+# is_own_certificate ARN: whether setup.sh created it for this cluster
+is_own_certificate() {
+    aws acm list-tags-for-certificate --certificate-arn "$1" --query "Tags[?Key=='workmanager:cluster'].Value" \
+        --output text 2>/dev/null | grep -x -e "$name" >/dev/null
 }
 
 secret_exists() { aws secretsmanager describe-secret --secret-id "$1" >/dev/null 2>&1; }

@@ -45,8 +45,7 @@ secret_to() {
 own_certificate() {
     local arn
     arn="$(parameter CertificateArn)"
-    if [ -n "$arn" ] && aws acm list-tags-for-certificate --certificate-arn "$arn" --output text 2>/dev/null |
-        grep "workmanager:cluster.*$name" >/dev/null; then
+    if [ -n "$arn" ] && is_own_certificate "$arn"; then
         echo "$arn"
     fi
 }

@@ -78,8 +78,7 @@ certificates() {
     for arn in $(aws acm list-certificates --includes \
         keyTypes=RSA_1024,RSA_2048,RSA_3072,RSA_4096,EC_prime256v1,EC_secp384r1,EC_secp521r1 \
         --query 'CertificateSummaryList[].CertificateArn' --output text); do
-        if aws acm list-tags-for-certificate --certificate-arn "$arn" --output text \
-            --query "Tags[?Key=='workmanager:cluster'].Value" 2>/dev/null | grep -x "$name" >/dev/null; then
+        if is_own_certificate "$arn"; then
             echo "$arn"
         fi
     done

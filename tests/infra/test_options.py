@@ -138,8 +138,11 @@ def test_all_options_reach_the_stack(tmp_path: Path, emulator: Emulator) -> None
     scripts = Scripts(tmp_path, emulator.environ)
     subnets = public_subnets(region)
     make_certificates("mine", region.name, tmp_path, datetime.now(UTC))
+    # It belongs to another cluster, whose name contains this one's.
     certificate = region.client("acm").import_certificate(
-        Certificate=(tmp_path / "balancer.pem").read_bytes(), PrivateKey=(tmp_path / "balancer.key").read_bytes()
+        Certificate=(tmp_path / "balancer.pem").read_bytes(),
+        PrivateKey=(tmp_path / "balancer.key").read_bytes(),
+        Tags=[{"Key": "workmanager:cluster", "Value": "not-given"}],
     )["CertificateArn"]
     before = region.inventory()
     options = [
