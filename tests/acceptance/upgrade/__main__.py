@@ -9,6 +9,7 @@ otherwise than it should, if anything was answered with 500, or if a program log
 
 import argparse
 import asyncio
+import subprocess
 import sys
 import tempfile
 from itertools import product
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from tests.acceptance.upgrade.rolling_upgrade import ORDERS, USERS, RollingUpgrade
 from tests.acceptance.upgrade.versions import Version
+from workmanager.errors import ServerError
 from workmanager.local import valkey
 
 
@@ -43,10 +45,10 @@ def main() -> int:
         upgrade = RollingUpgrade(old, new, order, users, options.seconds, own_directory, options.cluster)
         try:
             asyncio.run(upgrade.run())
-        except AssertionError as error:
+        except (AssertionError, ServerError, subprocess.TimeoutExpired) as error:
             upgrade.faults.append(f"{type(error).__name__}: {error}")
         are_wrong.append(bool(upgrade.faults))
-        say(f"{order} first, {users} users: {'; '.join(upgrade.notes)}: {len(upgrade.faults)} faults")
+        say(f"order {order}, users {users}: {'; '.join(upgrade.notes)}: {len(upgrade.faults)} faults")
         for fault in upgrade.faults:
             say(f"  {fault}")
     say(f"logs: {directory}")

@@ -70,7 +70,9 @@ class RollingUpgrade:
                 ports = [pick_port(), pick_port()]
                 steps = await asyncio.to_thread(self._start_programs, store, ports)
             await self._replace_under_load(steps, [f"http://127.0.0.1:{port}" for port in ports])
-            for program in self._started:
+            # Programs of the same name and version have one log: those of the old version before and after a rollback.
+            logs = {program.log_path: program for program in self._started}
+            for program in logs.values():
                 self.faults += program.errors()
 
     async def _replace_under_load(self, steps: Sequence[Step], urls: list[str]) -> None:
