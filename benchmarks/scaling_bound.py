@@ -5,7 +5,8 @@ objectives, (paid + w x waiting) / C0:
 
 - ours: our policy.
 - bound: no policy has a lower one. bound_at_most: the same programme cannot prove more.
-- schedule: a schedule that was made in hindsight. No bound, however it is found, is above it.
+- schedule: a schedule that was made in hindsight. No bound, however it is found, is above it. That does not hold with
+  several slots: then its running jobs move between instances, which no policy can have them do.
 - times_bound, times_schedule: ours as a multiple of them.
 """
 
@@ -64,7 +65,8 @@ def main() -> None:
 def cost_in_hindsight(jobs: Sequence[TracedJob], *, slots: int, boot_seconds: float, w: float) -> float:
     """Return the least cost and waiting of schedules with a fixed number of slots, first in, first out.
 
-    The first job finds no worker before a boot. Workers are removed in gaps that cost more than a launch.
+    The first job finds no worker before a boot. Workers are removed in gaps that cost more than a launch. If they have
+    several slots, running jobs move so that as few workers as possible are busy.
     """
     costs, count = [], 1
     while True:

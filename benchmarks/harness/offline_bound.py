@@ -79,8 +79,8 @@ def offline_bound(
 class _Starts:
     """All starts of each job at which its charge can be least: one row for each job.
 
-    A job's charge is linear between the knots, so it is least where the job starts or ends at one. Waiting longer than
-    two launches costs more than any potential gives back.
+    A job's charge is linear between the knots, so it is least where the job starts or ends at one. Once waiting costs
+    more than two launches, divided by the slots, no potential makes up for it.
 
     Attributes:
         least_waiting: cost of waiting for the first boot, which no policy avoids.
