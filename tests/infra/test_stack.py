@@ -66,12 +66,14 @@ def test_with_an_existing_redis_there_is_no_witness_and_no_store(tmp_path: Path)
         ("4318", "4318", {"ManagerToGivenStore", "WorkerToGivenStore"}),
         ("443", "80", {"ManagerToCollector"}),
         ("80", "443", {"ManagerToGivenStore"}),
+        # Without an existing Redis, its port opens nothing.
+        ("", "6379", {"ManagerToCollector", "WorkerToCollector"}),
     ],
 )
 def test_no_group_has_the_same_rule_twice(tmp_path: Path, redis_port: str, traces_port: str, wanted: set[str]) -> None:
     """EC2 refuses it. Ports 443, and 80 for workers, are open in any case."""
-    given = {"RedisUrl": "redis://redis.example", "RedisPort": redis_port, "TracesPort": traces_port}
-    with deployed_stack(tmp_path, **given) as stack:
+    store = {"RedisUrl": "redis://redis.example", "RedisPort": redis_port} if redis_port else {}
+    with deployed_stack(tmp_path, **store, TracesPort=traces_port) as stack:
         assert {name for name in stack.ids if name.endswith(("ToGivenStore", "ToCollector"))} == wanted
         groups = boto3.client("ec2").describe_security_groups()["SecurityGroups"]
         assert all(
