@@ -69,7 +69,8 @@ def test_pages_are_compressed_and_neither_streams_nor_answers_of_the_api(
     with api.stream("GET", "/dashboard/events?page=queues") as events:
         assert "Content-Encoding" not in events.headers
     sizes = {int(api.get("/dashboard/queues").headers["Content-Length"]) for _ in range(20)}
-    assert len(sizes) > 1, "the length tells how much could be compressed"
+    # Random bytes of one length differ by a few when compressed.
+    assert max(sizes) - min(sizes) > 20, "the length tells how much could be compressed"
 
 
 def test_names_that_clients_choose_are_text_on_every_page(
