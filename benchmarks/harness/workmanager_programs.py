@@ -3,6 +3,7 @@
 import contextlib
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 
@@ -25,10 +26,12 @@ def running_manager(
     command = [sys.executable, "-m", "manager", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--redis-url", server.url, "--scaler", "none", "--processes", str(processes)]
     environ = {"WORKMANAGER_ACCESS_LOG": "true" if access_log else "false"}
-    with running_program(command, server.directory / "manager.log", environ=environ) as program:
+    log = server.directory / "manager.log"  # Of all managers of this server.
+    connected_before = _connected(log)
+    with running_program(command, log, environ=environ) as program:
         wait_until(lambda: _is_ready(port), seconds=_READY_SECONDS, wanted="a ready manager", program=program)
         wait_until(
-            lambda: program.log.read_text().count("event=queue_connected") == processes,
+            lambda: _connected(program.log) - connected_before == processes,
             seconds=_READY_SECONDS,
             wanted=f"{processes} ready processes",
             program=program,
@@ -78,6 +81,10 @@ def _prefixes(server: BenchmarkRedis) -> tuple[str, ...]:
 def _size(answer: object) -> int:
     assert isinstance(answer, int)
     return answer
+
+
+def _connected(log: Path) -> int:
+    return log.read_text().count("event=queue_connected") if log.exists() else 0
 
 
 def _is_ready(port: int) -> bool:
