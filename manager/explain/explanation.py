@@ -125,7 +125,7 @@ def _waiting_for_a_slot(queue: QueueFacts, numbers: dict[str, Any], waited: floa
     if busy < slots and queue.ahead == 0 and queue.lane is None and waited is not None and waited > STUCK_SECONDS:
         sentence = f"{place}, and {slots - busy} of {slots} slots are free, but it has waited for {waited:.0f} s."
         sentence += (
-            f" If it goes on waiting, read the log of the worker that takes none, and restart it: {_free(queue)}."
+            f" If it goes on waiting, read the log of the worker with free slots ({_free(queue)}), and restart it."
         )
         return Explanation("not_taken", sentence, {**numbers, "waited_seconds": round(waited, 1)})
     if busy < slots:

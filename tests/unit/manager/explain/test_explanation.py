@@ -137,7 +137,7 @@ def scaled(**facts: Any) -> JobFacts:
             replace(queued(ahead=0, workers=[worker(1), worker(2)]), now=200.0, enqueued_at=75.0),
             "not_taken",
             "It is the next of the jobs in queue 'q', and 1 of 4 slots are free, but it has waited for 125 s. If it"
-            " goes on waiting, read the log of the worker that takes none, and restart it: w.",
+            " goes on waiting, read the log of the worker with free slots (w), and restart it.",
         ),
         (
             replace(queued(ahead=1, workers=[worker(1)]), now=200.0, enqueued_at=75.0),
