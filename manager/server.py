@@ -19,13 +19,8 @@ from jobqueue.functions import FunctionRegistry
 from jobqueue.servers.topology import Topology
 from jobqueue.servers.url import parse_redis_url
 from jobqueue.sharding.shards import Shards
-from manager.alerts.reading import BackupNote, FactsReader
-from manager.alerts.sender import AlertSender
-from manager.alerts.watch import AlertWatch
 from manager.api_keys.table import KeyTable
 from manager.app import build_app
-from manager.callbacks.sender import CallbackSender
-from manager.callbacks.signature import parse_secrets
 from manager.cluster.function_loader import FunctionLoader
 from manager.cluster.reconciler import ClusterReconciler
 from manager.cluster.slot_ranges import parse_hosts
@@ -34,20 +29,17 @@ from manager.http.connection_limit import ConnectionLimit
 from manager.http.listener import BACKLOG, raise_descriptor_limit
 from manager.http.uvicorn_protocol import ManagerHttpProtocol
 from manager.jwt.issuer import Issuer
+from manager.main_duties import MainDuties
 from manager.metrics.requests import Metrics
-from manager.operations.runner import OperationRunner
 from manager.queue.connection import QueueConnection
 from manager.reporter import Reporter
-from manager.scaler_factory import build_scaler
-from manager.settings import ManagerSettings, callback_guard
+from manager.settings import ManagerSettings
 from manager.siblings.group import ProcessGroup
-from manager.siblings.sibling import Sibling
 from processes.garbage_collection import relax_garbage_collection
 from processes.liveness_pipe import parent_is_gone
 from processes.log_collector import LogCollector
 from processes.logs import JSON
 from processes.tracing.setup import open_tracing
-from scaler.loop import ScalerLoop
 
 if TYPE_CHECKING:
     from manager.jwt.code_flow import CodeFlow
@@ -102,8 +94,7 @@ class ManagerServer:
         group: ProcessGroup | None = None,
     ) -> None:
         self._group = group or ProcessGroup()
-        if isinstance(self._group, Sibling):
-            self._group.on_main_gone = partial(self._stop, "main_process_gone")
+        self._group.on_main_gone = partial(self._stop, "main_process_gone")
         self._options = options
         self._settings = settings
         self._functions = functions
@@ -168,10 +159,14 @@ class ManagerServer:
                 backlog=BACKLOG,
             )
         )
-        self._scaler: ScalerLoop | None = None
-        self._alerts: AlertWatch | None = None
-        self._callbacks: CallbackSender | None = None
-        self._operations: OperationRunner | None = None
+        self._duties: MainDuties | None = None
+        if not self._group.is_sibling:
+            self._duties = MainDuties(
+                *(settings, functions, self._queue, self._metrics, self._reporter, self._tracing),
+                address=self._address,
+                scaler=options.scaler,
+                parent_fd=options.parent_fd,
+            )
         self._exit_code = 0
 
     async def run(self) -> int:
@@ -198,16 +193,9 @@ class ManagerServer:
         await self._server.serve(sockets=[self._listener])
         if self._access_log is not None:
             self._access_log.flush()
-        if self._scaler is not None:
-            await self._scaler.stop()
-        if self._alerts is not None:
-            await self._alerts.stop()
-        await self._reporter.stop()
+        if self._duties is not None:
+            await self._duties.stop()
         await self._dashboard.stop()
-        if self._callbacks is not None:
-            await self._callbacks.stop()
-        if self._operations is not None:
-            await self._operations.stop()
         await self._key_table.stop()
         if self._jwt is not None:
             await self._jwt.stop()
@@ -244,47 +232,8 @@ class ManagerServer:
     async def _on_connected(self, shards: Shards) -> None:
         if self._settings.api_keys:
             self._key_table.start(shards.all[0])
-        if self._group.is_sibling:
-            return
-        self._reporter.start(shards, self._address)
-        settings = self._settings
-        self._callbacks = CallbackSender(
-            shards,
-            callback_guard(settings),
-            parse_secrets(settings.callback_secrets),
-            retry_intervals=settings.callback_retry_intervals,
-            timeout_seconds=settings.callback_timeout_seconds,
-            tracing=self._tracing,
-        )
-        self._callbacks.start()
-        if settings.alert_url or settings.alert_topic:
-            self._alerts = self._build_alerts(shards)
-            self._alerts.start()
-        self._operations = OperationRunner(shards, self._queue.service.operations, self._functions)
-        self._operations.start()
-        await self._start_scaler(shards)
-
-    def _build_alerts(self, shards: Shards) -> AlertWatch:
-        settings, overview = self._settings, self._queue.service.overview
-        backup = None
-        if settings.backup_marker:
-            backup = BackupNote(shards, settings.backup_marker, self._address.rpartition(":")[0])
-        reader = FactsReader(shards, overview, settings, launches_workers=self._options.scaler != "none")
-        return AlertWatch(
-            shards, self._reporter, reader, AlertSender(settings), kinds=settings.alert_kinds, backup=backup
-        )
-
-    async def _start_scaler(self, shards: Shards) -> None:
-        self._scaler = build_scaler(
-            self._options.scaler,
-            self._settings,
-            shards,
-            self._address,
-            self._metrics.registry,
-            parent_fd=self._options.parent_fd,
-        )
-        if self._scaler is not None:
-            self._scaler.start()
+        if self._duties is not None:
+            self._duties.start(shards)
 
     @property
     def _address(self) -> str:
@@ -294,8 +243,8 @@ class ManagerServer:
         return f"{host}:{port}"
 
     def _on_jobs_waiting(self) -> None:
-        if self._scaler is not None:
-            self._scaler.wake()
+        if self._duties is not None:
+            self._duties.wake_scaler()
 
 
 def _build_tokens(settings: ManagerSettings) -> "tuple[JwtVerifier | None, CodeFlow | None]":

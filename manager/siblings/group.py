@@ -1,5 +1,6 @@
 """What a manager knows of its other processes. Most managers have one process, and nothing to know."""
 
+from collections.abc import Callable
 from typing import Any
 
 from manager.metrics.counted import Counted
@@ -13,6 +14,7 @@ class ProcessGroup:
         answerers: what answers other processes' questions, by their names; parts of the manager add theirs.
         is_sibling: this is not the main process.
         size: processes, with this one.
+        on_main_gone: called in a sibling when the main process has ended.
     """
 
     is_sibling = False
@@ -20,6 +22,7 @@ class ProcessGroup:
 
     def __init__(self) -> None:
         self.answerers: dict[str, Answerer] = {}
+        self.on_main_gone: Callable[[], None] = lambda: None
 
     async def start(self) -> None:
         """Start, once this process listens."""

@@ -124,15 +124,11 @@ class _Place:
     async def _run_process(self) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            listener = self._inherited[0]
-            self._process = process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *("-m", "manager", *self._arguments),
-                *("--sibling-fds", f"{listener},{theirs.fileno()}"),
-                stdin=asyncio.subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C in a terminal reaches only this process, which stops all in order.
-                pass_fds=(*self._inherited, theirs.fileno()),
-            )
+            try:
+                self._process = process = await self._start_process(theirs.fileno())
+            except BaseException:
+                ours.close()
+                raise
         if self._group.stopping.is_set():
             self.send(signal.SIGTERM)
         self._channel = Channel(ours, self._group.answerers, lambda: None)
@@ -147,3 +143,13 @@ class _Place:
             self._of_this = None
         if not self._group.stopping.is_set():
             log.error("event=manager_process_exited number=%d pid=%d code=%d", self._number, process.pid, code)
+
+    async def _start_process(self, channel_fd: int) -> Process:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "manager", *self._arguments),
+            *("--sibling-fds", f"{self._inherited[0]},{channel_fd}"),
+            stdin=asyncio.subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C in a terminal reaches only this process, which stops all in order.
+            pass_fds=(*self._inherited, channel_fd),
+        )

@@ -1,7 +1,6 @@
 """A sibling's side: it serves requests, and ends with the main process."""
 
 import socket
-from collections.abc import Callable
 from typing import Any
 
 from manager.siblings.channel import ANSWER_SECONDS, Channel
@@ -14,7 +13,6 @@ class Sibling(ProcessGroup):
     Args:
         end: its end of the channel to the main process.
         size: processes of this manager.
-        on_main_gone: called when the main process has ended.
     """
 
     is_sibling = True
@@ -22,7 +20,6 @@ class Sibling(ProcessGroup):
     def __init__(self, end: socket.socket, size: int) -> None:
         super().__init__()
         self.size = size
-        self.on_main_gone: Callable[[], None] = lambda: None
         self._channel = Channel(end, self.answerers, lambda: self.on_main_gone())
 
     async def start(self) -> None:

@@ -57,6 +57,7 @@ ROOMS = {
             "dashboard",
             "app",
             "export_openapi",
+            "main_duties",
             "server",
             "__main__",
         ),

@@ -196,10 +196,9 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulated
         yield cloud
 
 
-def test_faults_of_a_cluster_and_of_ec2(
-    members: ValkeyCluster, cloud: SimulatedCloud, start: Start, start_prometheus: StartPrometheus
-) -> None:
-    manager = start(
+def start_on_ec2(start: Start, members: ValkeyCluster, cloud: SimulatedCloud, **settings: str) -> ManagerProgram:
+    """Start a manager that administers the cluster and launches instances, and wait until it is ready."""
+    return start(
         members.url,
         *("--scaler", "ec2"),
         module="tests.acceptance.ec2.fast_manager",
@@ -209,7 +208,14 @@ def test_faults_of_a_cluster_and_of_ec2(
         INSTANCE_TYPES="c7g.large",
         MAX_WORKERS="6",
         BOOT_TIMEOUT_SECONDS="10",
+        **settings,
     ).wait_until_ready()
+
+
+def test_faults_of_a_cluster_and_of_ec2(
+    members: ValkeyCluster, cloud: SimulatedCloud, start: Start, start_prometheus: StartPrometheus
+) -> None:
+    manager = start_on_ec2(start, members, cloud)
     prometheus = start_prometheus(manager)
     master, replica, witness = one_range(members)
     with manager.client() as http:

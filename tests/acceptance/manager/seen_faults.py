@@ -27,7 +27,7 @@ from tests.acceptance.manager import prometheus_alerts
 from tests.acceptance.manager.callback_receiver import Receiver
 from tests.acceptance.manager.conftest import Start
 from tests.acceptance.manager.manager_program import ManagerProgram, environment
-from tests.acceptance.manager.prometheus_alerts import one_range, submit
+from tests.acceptance.manager.prometheus_alerts import one_range, start_on_ec2, submit
 from tests.ec2.faults import CapacityLimit
 from tests.ec2.simulated_cloud import SimulatedCloud
 from tests.waiting import until
@@ -89,19 +89,7 @@ def tab(tmp_path: Path) -> Iterator[Browser]:
 
 
 def test_ten_faults(members: ValkeyCluster, cloud: SimulatedCloud, start: Start, tab: Browser) -> None:
-    manager = start(
-        members.url,
-        *("--scaler", "ec2"),
-        module="tests.acceptance.ec2.fast_manager",
-        CLUSTER_HOSTS=members.hosts,
-        LAUNCH_TEMPLATE=cloud.create_template(""),
-        SUBNETS=",".join(cloud.subnets().values()),
-        INSTANCE_TYPES="c7g.large",
-        MAX_WORKERS="6",
-        BOOT_TIMEOUT_SECONDS="10",
-        CALLBACK_ALLOW="127.0.0.1",
-        PRICE_PER_HOUR="0.36",
-    ).wait_until_ready()
+    manager = start_on_ec2(start, members, cloud, CALLBACK_ALLOW="127.0.0.1", PRICE_PER_HOUR="0.36")
     operator = Operator(tab, manager)
     with manager.client() as http, Receiver() as receiver:
         _of_jobs(operator, http, members, receiver)

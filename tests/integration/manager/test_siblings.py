@@ -11,11 +11,11 @@ import pytest
 from jobqueue.servers.url import parse_redis_url
 from manager.cluster.health import ClusterState
 from manager.cluster.reconciler import ClusterReconciler
-from manager.queue.connection import QueueConnection
 from manager.queue.watched_servers import WatchedServers
 from manager.siblings.channel import Answerer, Channel, NoAnswer
 from manager.siblings.group import ProcessGroup
 from manager.siblings.sibling import Sibling
+from tests.unconnected_queue import unconnected_queue
 from tests.waiting import until_async
 
 
@@ -109,15 +109,7 @@ async def test_a_late_answer_is_dropped() -> None:
 
 
 async def test_a_sibling_knows_what_the_main_process_has_seen_of_the_redis_servers() -> None:
-    async def ignore(_: object) -> None: ...
-
-    queue = QueueConnection(
-        "redis://127.0.0.1:1",
-        1.0,
-        on_connected=ignore,
-        on_jobs_waiting=lambda: None,
-        on_fatal_error=lambda _, __: None,
-    )
+    queue = unconnected_queue()
     reconciler = ClusterReconciler([], parse_redis_url("redis://127.0.0.1:1").connect)
     reconciler.state = ClusterState(6, 1, 0, 1, 0, 0, ("start host b",))
     main, ends = ProcessGroup(), socket.socketpair()

@@ -13,9 +13,9 @@ from manager.dashboard.live_pages import LivePages
 from manager.dashboard.rendering import Pages
 from manager.dashboard.sampler import Sample, Sampler
 from manager.dashboard.stream import CHANGES, EventStream
-from manager.queue.connection import QueueConnection
 from manager.queue.watched_servers import WatchedServers
 from manager.siblings.group import ProcessGroup
+from tests.unconnected_queue import unconnected_queue
 
 PAUSE = 'action="/dashboard/queues/mine/pause"'
 
@@ -25,15 +25,7 @@ def sample(number: int, **queues: int) -> Sample:
 
 
 def live_pages() -> LivePages:
-    async def ignore(_: object) -> None: ...
-
-    queue = QueueConnection(
-        "redis://127.0.0.1:1",
-        1.0,
-        on_connected=ignore,
-        on_jobs_waiting=lambda: None,
-        on_fatal_error=lambda _, __: None,
-    )
+    queue = unconnected_queue()
     attention = Attention(queue, FunctionRegistry.discover(()))
     return LivePages(Pages("", asks_for_keys=True), attention, 0.0)
 

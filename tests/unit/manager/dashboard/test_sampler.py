@@ -13,21 +13,14 @@ from manager.dashboard.sampler import MANY, Sample, Sampler
 from manager.queue.connection import QueueConnection
 from manager.queue.watched_servers import WatchedServers
 from manager.siblings.group import ProcessGroup
+from tests.unconnected_queue import unconnected_queue
 
 
 class Counted(Sampler):
     """A sampler of a queue of so many queues."""
 
     def __init__(self, queues: int) -> None:
-        async def ignore(_: object) -> None: ...
-
-        queue = QueueConnection(
-            "redis://127.0.0.1:1",
-            1.0,
-            on_connected=ignore,
-            on_jobs_waiting=lambda: None,
-            on_fatal_error=lambda _, __: None,
-        )
+        queue = unconnected_queue()
         self.group = ProcessGroup()
         super().__init__(queue, WatchedServers(queue, None, self.group))
         self.counts = ShardCounts({f"q{number}": QueueCounts() for number in range(queues)})
