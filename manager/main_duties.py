@@ -1,5 +1,7 @@
 """What a manager does besides answering requests, once it has reached Redis: with several processes, the main one."""
 
+from typing import TYPE_CHECKING
+
 from jobqueue.functions import FunctionRegistry
 from jobqueue.sharding.shards import Shards
 from manager.alerts.reading import BackupNote, FactsReader
@@ -13,8 +15,10 @@ from manager.queue.connection import QueueConnection
 from manager.reporter import Reporter
 from manager.scaler_factory import build_scaler
 from manager.settings import ManagerSettings, callback_guard
-from processes.tracing.spans import Tracing
 from scaler.loop import ScalerLoop
+
+if TYPE_CHECKING:
+    from processes.tracing.spans import Tracing
 
 
 class MainDuties:
@@ -33,7 +37,7 @@ class MainDuties:
         queue: QueueConnection,
         metrics: Metrics,
         reporter: Reporter,
-        tracing: Tracing | None,
+        tracing: "Tracing | None",
         *,
         address: str,
         scaler: str,

@@ -72,6 +72,8 @@ def _wait_for_urls(up: subprocess.Popen[bytes]) -> list[str]:
     readable, _, _ = select.select([up.stdout], [], [], READY_TIMEOUT_SECONDS)
     words = up.stdout.readline().decode().split() if readable else []
     if words[:1] != ["ready"]:
+        if readable:
+            raise ServerError("`workmanager up` ended at its start (see above)")
         raise ServerError(f"`workmanager up` did not become ready within {READY_TIMEOUT_SECONDS:.0f} s (see above)")
     return words[1:]
 

@@ -1,9 +1,11 @@
 """The client needs few packages; server programs say which extra has theirs, and which module hides one of ours."""
 
+import importlib.metadata
 import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -63,6 +65,30 @@ def test_all_direct_requirements_are_looked_for() -> None:
     direct, _, _ = (ROOT / "requirements.txt").read_text().partition("# What those need")
     names = {name.lower().replace("-", "_") for name in re.findall(r"^([\w-]+)==", direct, re.MULTILINE)}
     assert names - {"httpx", "pyyaml"} == set(EXTRA_MODULES)
+
+
+def _modules_without(requirements: str) -> Iterator[str]:
+    """Yield the modules of all installed packages that a file of requirements does not name, the outermost ones."""
+    named = {name.lower() for name in re.findall(r"^([\w.-]+)==", (ROOT / requirements).read_text(), re.MULTILINE)}
+    for distribution in importlib.metadata.distributions():
+        if distribution.name.lower() in {*named, "workmanager"}:
+            continue
+        files = [path for path in distribution.files or [] if path.suffix == ".py" and ".." not in path.parts]
+        packages = {path.parent.parts for path in files if path.name == "__init__.py"}
+        for path in files:
+            lengths = (length for length in range(1, len(path.parts)) if path.parts[:length] in packages)
+            parts = path.parts[: next(lengths, len(path.parts))]
+            yield ".".join(parts).removesuffix(".py")
+
+
+@pytest.mark.parametrize("program", ["manager", "worker_node", "worker_node.executor", "workmanager"])
+def test_a_program_needs_nothing_but_the_packages_of_the_extra_server(program: str) -> None:
+    """Not those of the extra `otel`, nor those of development, which every other test has at hand."""
+    hidden = sorted(set(_modules_without("requirements.txt")))
+    assert {"opentelemetry.sdk.trace", "pytest"} <= set(hidden)
+    code = f"import sys; sys.modules.update(dict.fromkeys({hidden!r})); import {program}.__main__"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_only_the_programs_own_packages_are_installed() -> None:
