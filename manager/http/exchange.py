@@ -81,7 +81,7 @@ class Exchange:
     def __init__(self, connection: Connection, scope: Scope, *, keep_alive: bool, expects_continue: bool) -> None:
         self.scope = scope
         self.keep_alive = keep_alive
-        self.received = self.disconnected = self.half_closed = self.complete = False
+        self.received = self.disconnected = self.half_closed = self.complete = self._hurried = False
         self.received_bytes = 0
         self._connection = connection
         self._expects_continue = expects_continue
@@ -128,6 +128,11 @@ class Exchange:
         self.half_closed = True
         self._wake()
 
+    def hurry(self) -> None:
+        """Note that too much has arrived behind the request to read on: a route that waits should answer now."""
+        self._hurried = True
+        self._wake()
+
     def fail(self, problem: Problem) -> None:
         """Let the route fail with the problem when it reads on: the rest of the body cannot be received."""
         self._failure = problem
@@ -150,7 +155,9 @@ class Exchange:
                 self._connection.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if not self._has_news:
             self._connection.resume_reading()
-        if not (self._has_news or self.half_closed or self.disconnected or self.complete or self._failure):
+        if not (
+            self._has_news or self.half_closed or self._hurried or self.disconnected or self.complete or self._failure
+        ):
             self._waiter = self._connection.loop.create_future()
             try:
                 await self._waiter

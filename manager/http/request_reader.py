@@ -26,11 +26,11 @@ from manager.http.request_head import (
 )
 
 MAX_HEAD_BYTES = 64 * 1024
-"""Limit of what comes before a body; also of a body's chunk extensions and trailers, which are not kept."""
+"""Limit of what comes before a body; also of a body's chunk extensions and trailers in all, which are not kept.
+
+What else is in the first or the last packet of a body may count as its extensions, as the parser tells no places."""
 MAX_TARGET_BYTES = 16 * 1024
 MAX_FIELDS = 256
-CHUNK_HEAD_BYTES = 32
-"""What the head and the end of each chunk may take besides."""
 MAX_SHOWN_BYTES = 256
 """So much of a wrong request's path is shown in the log and in the response."""
 
@@ -78,6 +78,7 @@ class RequestReader:
         self._headers: list[tuple[bytes, bytes]] = []
         self._body: Body | None = None
         self._framing_bytes_left: int | None = None
+        self._chunk_bytes = 0
         self._parser = self._new_parser()
 
     def feed(self, data: bytes | memoryview) -> None:
@@ -86,16 +87,21 @@ class RequestReader:
         Raises:
             Problem: this and all that follows cannot be read.
         """
+        body_before = None
         if self.in_head:
             self.head_bytes += len(data)
+        elif self._framing_bytes_left is not None:
+            # What of it is the body comes back, so it is below zero at the end of a body that had too much beside it.
+            self._framing_bytes_left -= len(data)
+            body_before = self._body
         self._parse(data)
         if self.in_head:
             if self.head_bytes > MAX_HEAD_BYTES or len(self._headers) > MAX_FIELDS:
                 raise _fields_too_large()
         elif self._framing_bytes_left is not None:
-            self._framing_bytes_left -= len(data)
-            if self._framing_bytes_left < 0:
-                raise Problem(FIELDS_TOO_LARGE, f"chunk extensions and trailers must not exceed {MAX_HEAD_BYTES} bytes")
+            if self._body is not body_before:
+                self._framing_bytes_left -= len(data)
+            self._check_framing()
 
     def close(self) -> None:
         """Break the cycle of references with the parser."""
@@ -169,19 +175,23 @@ class RequestReader:
     def on_body(self, body: bytes) -> None:
         if self._framing_bytes_left is not None:
             self._framing_bytes_left += len(body)
+            self._chunk_bytes += len(body)
         assert self._body is not None, "a body follows a head"
         self._body.add_body(body)
 
-    def on_chunk_header(self) -> None:
+    def on_chunk_complete(self) -> None:
         if self._framing_bytes_left is not None:
-            self._framing_bytes_left += CHUNK_HEAD_BYTES
+            self._framing_bytes_left += len(b"%x\r\n\r\n" % self._chunk_bytes)
+            self._chunk_bytes = 0
 
     def on_message_complete(self) -> None:
         if self.in_head:
             return  # The parser has stopped at the offer of another protocol.
+        if self._framing_bytes_left is not None:
+            self._check_framing()
+            self._framing_bytes_left = None
         self.in_head = True
         self.head_bytes = 0
-        self._framing_bytes_left = None
         body, self._body = self._body, None
         assert body is not None, "a body follows a head"
         body.end_body()
@@ -207,6 +217,11 @@ class RequestReader:
         lines = [b"%b %b HTTP/%b" % (method, self._url, version.encode())]
         lines += [b"%b: %b" % (name, value) for name, value in self._headers if name != b"upgrade"]
         return b"\r\n".join((*lines, b"\r\n"))
+
+    def _check_framing(self) -> None:
+        assert self._framing_bytes_left is not None, "the body is chunked"
+        if self._framing_bytes_left < 0:
+            raise Problem(FIELDS_TOO_LARGE, f"chunk extensions and trailers must not exceed {MAX_HEAD_BYTES} bytes")
 
     def _is_head_too_large(self) -> bool:
         """Whether the head itself is, without what has arrived behind it."""

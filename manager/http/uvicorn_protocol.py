@@ -23,7 +23,8 @@ from manager.http.request_reader import RequestReader
 SLICE_BYTES = 8 * 1024
 """More data than this is read in parts, so that many small requests in one packet do not all become objects.
 
-Behind a pipelined request, no more than this and one packet is received: enough to notice a client that goes away."""
+Behind a pipelined request, no more than this and one packet is received: enough to notice a client that goes away. If
+more arrives, it would not be noticed, so requests do not wait then."""
 
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 
@@ -222,6 +223,7 @@ class ManagerHttpProtocol(asyncio.Protocol):
             self._since = self.loop.time()
             if self._pipeline:
                 self._start(self._pipeline.pop(0))
+                self._hurry()
             self.resume_reading()
             if self._is_half_closed and self._current is None:
                 self.transport.close()
@@ -256,8 +258,14 @@ class ManagerHttpProtocol(asyncio.Protocol):
             self._is_transport_paused = should_pause
             if should_pause:
                 self.transport.pause_reading()
+                self._hurry()
             else:
                 self.transport.resume_reading()
+
+    def _hurry(self) -> None:
+        """Let the current request not wait if so much has arrived behind it that a client's leave is not noticed."""
+        if self._current is not None and self._current.received and len(self._unread) > SLICE_BYTES:
+            self._current.hurry()
 
     def _read(self, data: bytes | memoryview) -> None:
         try:

@@ -53,7 +53,8 @@ TOKENS = [
     *(b"3;x=y\r\n", b"A: b\r\n", b" ", b"\n", b"\r", b":", b"\0", b"\xff", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
 ]
 MESSAGES = st.lists(st.one_of(st.sampled_from(TOKENS), st.binary(max_size=4)), max_size=25).map(b"".join)
-VALID = b"PUT /echo?a=1 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+CHUNKED_HEAD = b"PUT /echo?a=1 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+VALID = CHUNKED_HEAD + b"3\r\nabc\r\n0\r\n\r\n"
 QUERY = Query(
     Integer("top", "", 1, 10_000, required=True),
     Number("wait", "", 0, 55, default=0),
@@ -125,6 +126,24 @@ def test_a_head_is_limited_wherever_its_last_packet_begins(last_bytes: int) -> N
     assert read(packets(MAX_HEAD_BYTES - 100, behind=b"")) == ([b""], 1, None)
     assert read(packets(MAX_HEAD_BYTES - 100, behind=VALID * 20))[2] is None
     assert read(packets(MAX_HEAD_BYTES + 100, behind=b""))[2] == 431
+
+
+@pytest.mark.parametrize("last_bytes", [1, 4_000, 8_000])
+@pytest.mark.parametrize("chunks", [1, 10_000])
+@pytest.mark.parametrize("first", [b"0\r\nX: ", b"0;x="], ids=["trailer", "extension"])
+def test_what_stands_beside_a_body_is_limited_wherever_its_last_packet_begins(
+    first: bytes, chunks: int, last_bytes: int
+) -> None:
+    def packets(beside_bytes: int, behind: bytes) -> list[bytes]:
+        body = b"1\r\nx\r\n" * chunks + first + b"y" * (beside_bytes - len(first))
+        message = body + b"\r\n\r\n"
+        places = [*range(0, len(message) - last_bytes, 8_000), len(message) - last_bytes]
+        pieces = [message[start:end] for start, end in pairwise(places)]
+        return [CHUNKED_HEAD, *pieces, message[-last_bytes:] + behind]
+
+    assert read(packets(MAX_HEAD_BYTES - 100, behind=b"")) == ([b"x" * chunks], 1, None)
+    assert read(packets(MAX_HEAD_BYTES - 9_000, behind=VALID * 20))[2] is None
+    assert read(packets(MAX_HEAD_BYTES + 10, behind=b""))[2] == 431
 
 
 @fuzz

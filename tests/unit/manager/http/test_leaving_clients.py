@@ -1,5 +1,6 @@
 """A client that closes its sending half is answered; what a client that is gone did not take goes to the next one."""
 
+import asyncio
 import socket
 import struct
 
@@ -11,6 +12,7 @@ from tests.waiting import until_async
 
 POST_FEED = b"POST /feed HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n"
 POST_LONG = POST_FEED.replace(b"/feed", b"/long")
+WAITED_SECONDS = 0.2
 _PACKET_BYTES = 256 * 1024
 """What asyncio receives at once, at most."""
 
@@ -58,6 +60,51 @@ async def test_so_does_one_with_further_requests_behind_it(size: int) -> None:
         assert (await client.response())[2] == b"nothing yet"
         assert await client.echo() == b"x" * size
         assert await client.rest() == b""
+
+
+async def test_a_request_does_not_wait_if_more_is_behind_it_than_is_received() -> None:
+    async with served() as server:
+        client = await server.connect()
+        client.send(POST_LONG + POST_LONG + put(b"little"))
+        await until_async(lambda: pipelined(server, 2))
+        client.send(put(b"x" * 1000) * 20)
+        for _ in range(2):
+            assert (await client.response())[2] == b"nothing yet"
+        assert await client.echo() == b"little"
+        for _ in range(20):
+            assert await client.echo() == b"x" * 1000
+
+
+@pytest.mark.parametrize("body_bytes", [0, SLICE_BYTES * 20])
+@pytest.mark.parametrize("behind_bytes", [0, SLICE_BYTES // 2])
+async def test_a_request_waits_whatever_its_own_size_and_with_little_behind_it(
+    body_bytes: int, behind_bytes: int
+) -> None:
+    async with served() as server:
+        client = await server.connect()
+        client.send(POST_LONG.replace(b": 0", b": %d" % body_bytes) + bytes(body_bytes))
+        await until_async(lambda: received_and_read(server))
+        client.send(put(b"x" * behind_bytes))
+        await until_async(lambda: pipelined(server, 1))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(client.head(), WAITED_SECONDS)
+        client.writer.write_eof()
+        assert (await client.response())[2] == b"nothing yet"
+
+
+async def test_a_request_that_begins_behind_another_waits_with_little_behind_it() -> None:
+    async with served() as server:
+        server.feed.entries = [b"entry"]
+        client = await server.connect()
+        client.send(POST_FEED + POST_LONG + put(b"little"))
+        await until_async(lambda: pipelined(server, 2))
+        server.feed.may_answer.set()
+        assert (await client.response())[2] == b"entry"
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(client.head(), WAITED_SECONDS)
+        client.writer.write_eof()
+        assert (await client.response())[2] == b"nothing yet"
+        assert await client.echo() == b"little"
 
 
 async def test_only_a_little_is_received_behind_a_request_that_waits() -> None:
@@ -129,6 +176,16 @@ async def test_an_entry_that_was_partly_read_is_not_handed_out_again() -> None:
 
 async def taken(server: Server) -> bool:
     return not server.feed.entries
+
+
+async def pipelined(server: Server, count: int) -> bool:
+    return [len(each._pipeline) for each in server.connections] == [count]
+
+
+async def received_and_read(server: Server) -> bool:
+    (connection,) = server.connections
+    current = connection._current
+    return current is not None and current.received and not current._has_news and not connection._is_read_paused
 
 
 async def received_enough(server: Server) -> bool:
