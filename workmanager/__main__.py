@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from workmanager.commands import COMMANDS, SERVER_COMMANDS
-from workmanager.commands.exit_codes import INTERRUPTED, PIPE_CLOSED, USAGE, describe, exit_code
+from workmanager.commands.exit_codes import FAILURE, INTERRUPTED, PIPE_CLOSED, USAGE, describe, exit_code
 from workmanager.commands.output import print_error
 from workmanager.commands.version import installed_version
 from workmanager.errors import UsageError, WorkManagerError
@@ -34,10 +34,25 @@ def main() -> int:
         return exit_code(error)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            print_error(f"workmanager: {error.filename or 'the output'}: {error.strerror or error}")
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return PIPE_CLOSED
+        return PIPE_CLOSED if isinstance(error, BrokenPipeError) else FAILURE
     return code
+
+
+def _check_streams() -> None:
+    """Refuse to print nowhere: results, once pulled, would be gone.
+
+    Raises:
+        UsageError: standard output is closed.
+    """
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - as long as the program runs
+    if sys.stdout is None:
+        sys.stdout = sys.stderr
+        raise UsageError("standard output is closed: redirect it to /dev/null if it is not wanted")
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -53,15 +68,22 @@ def _run(arguments: Sequence[str]) -> int:
         return 0 if arguments else USAGE
     command, *rest = options_behind_command(arguments)
     if command not in COMMANDS:
-        import difflib
-
-        close = difflib.get_close_matches(command, COMMANDS, n=1)
-        meant = f"; did you mean {close[0]!r}?" if close else ""
-        raise UsageError(f"unknown command {command!r}{meant} (see workmanager --help)")
+        raise UsageError(f"unknown command {command!r}{_meant(command)} (see workmanager --help)")
     if command in SERVER_COMMANDS:
         importlib.import_module("workmanager.commands.server_packages").check_server_packages(command)
+    else:
+        _check_streams()
     module, _ = COMMANDS[command]
     return int(importlib.import_module(module).main(rest))
+
+
+def _meant(command: str) -> str:
+    """Return which commands do what a word says, such as `pause`, or else have a name like it."""
+    import difflib
+
+    meant = [name for name, (_, summary) in COMMANDS.items() if command in summary.replace(",", "").split()]
+    named = " or ".join(map(repr, meant or difflib.get_close_matches(command, COMMANDS, n=1)))
+    return f"; did you mean {named}?" if named else ""
 
 
 def options_behind_command(arguments: Sequence[str]) -> Sequence[str]:

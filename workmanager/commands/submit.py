@@ -2,7 +2,9 @@
 
 import argparse
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from http import HTTPStatus
 from typing import Any
 
@@ -77,7 +79,10 @@ def make_parser() -> CommandParser:
         "       workmanager submit --batch FILE [--wait] [--json]"
     )
     parser.add_argument(
-        "file", nargs="*", metavar="FILE", help="one job each: the argument `data` of the function (default: sha512)"
+        "file",
+        nargs="*",
+        metavar="FILE",
+        help="one job each: the argument `data` of the function (default: sha512); `-`: standard input",
     )
     parser.add_argument("--iterations", type=positive_int, metavar="N", help="hash each FILE N times over (default 1)")
     parser.add_argument("--function", metavar="NAME", help="function that the job calls; see below")
@@ -132,7 +137,7 @@ def _submit(
 
 def _submit_file(client: Client, path: str, options: argparse.Namespace, job: JobOptions) -> str | WorkManagerError:
     try:
-        with open(path, "rb") as file:
+        with nullcontext(sys.stdin.buffer) if path == "-" else open(path, "rb") as file:
             data = file.read()
     except OSError as error:
         return UsageError(error.strerror)

@@ -73,6 +73,32 @@ def test_a_closed_pipe_ends_a_command_without_a_word() -> None:
         assert (process.wait(timeout=30), process.stderr.read()) == (141, b"")
 
 
+def test_output_that_cannot_be_written_is_told_in_one_line() -> None:
+    command = [sys.executable, "-m", "workmanager", "--help"]
+    with open("/dev/full", "wb") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
+    assert (ended.returncode, ended.stderr) == (1, "workmanager: the output: No space left on device\n")
+
+
+def test_results_are_not_pulled_if_standard_output_is_closed() -> None:
+    with ScriptedManager() as manager:
+        command = [sys.executable, "-m", "workmanager", "pull", "--url", manager.url]
+        ended = subprocess.run(["sh", "-c", '"$@" >&-', "sh", *command], capture_output=True, timeout=30, check=False)
+        assert manager.requests == []
+    assert (ended.returncode, ended.stderr.decode().split(":")[1]) == (2, " standard output is closed")
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"), [("statu", "'status'"), ("pause", "'queues' or 'schedule' or 'scaler'"), ("revoke", "'keys'")]
+)
+def test_an_unknown_command_is_told_with_the_one_that_was_meant(run: Run, word: str, meant: str) -> None:
+    assert run(word) == (
+        2,
+        "",
+        f"workmanager: unknown command '{word}'; did you mean {meant}? (see workmanager --help)\n",
+    )
+
+
 def test_a_list_ends_without_a_word_when_its_reader_has_enough() -> None:
     """As `workmanager jobs --json | head -1` does, whose output is more than a pipe holds."""
     jobs = [{"id": f"{number}", "meta": {"text": "x" * 1000}} for number in range(1000)]

@@ -50,6 +50,13 @@ def test_submitted_files_are_printed_with_their_ids(run: Run, tmp_path: Path) ->
     assert manager.requests[0].params["iterations"] == "5"
 
 
+def test_a_file_can_be_standard_input(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\0piped")))
+    with ScriptedManager(Answer({"Work ID": "abc"})) as manager:
+        assert run("submit", "-", "--url", manager.url) == (0, "abc  -\n", "")
+    assert manager.requests[0].body == b"\0piped"
+
+
 @pytest.mark.usefixtures("tells_at_once")
 @pytest.mark.parametrize(("status", "exit_code"), [("finished", 0), ("failed", 1)])
 def test_submit_can_wait_for_the_end_and_reports_it_by_its_exit_code(run: Run, status: str, exit_code: int) -> None:
