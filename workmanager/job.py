@@ -73,7 +73,8 @@ def parent_results() -> dict[str, Any]:
     A parent that did not finish, and of which any end was awaited, has None. Each result has at most 1 MiB.
 
     Raises:
-        RuntimeError: there is no running job, a parent's result is not kept any more, or Redis is unavailable.
+        RuntimeError: there is no running job, a parent's result is not kept any more, or is larger, or Redis is
+            unavailable.
     """
     running = _running()
     results = {}

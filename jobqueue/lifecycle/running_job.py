@@ -5,6 +5,7 @@ from base64 import b64decode
 from jobqueue import keys
 from jobqueue.claimed_job import ClaimedJob
 from jobqueue.lifecycle.dependencies import stored_dependencies
+from jobqueue.model import MAX_RESULT_BYTES
 from jobqueue.sharding.find_shard import find_shard
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
@@ -45,7 +46,7 @@ async def read_parent_result(shards: Shards, shard: Shard, job_id: str, parent_i
 
     Raises:
         ShardUnavailable: try again.
-        ValueError: the job has not waited for that one, or its result is not kept any more.
+        ValueError: the job has not waited for that one, or its result is not kept any more, or is too large.
     """
     if parent_id not in await read_parent_ids(shard, job_id):
         raise ValueError(f"the job has not waited for {parent_id!r}")
@@ -63,4 +64,8 @@ async def read_parent_result(shards: Shards, shard: Shard, job_id: str, parent_i
     value = dict(zip(fields[::2], fields[1::2], strict=True)).get(b"return_value")
     if value is None:
         raise ValueError(f"the result of job {parent_id} is not kept")
-    return b64decode(value)
+    result = b64decode(value)
+    if len(result) > MAX_RESULT_BYTES:
+        # A plain RQ worker keeps results of any size.
+        raise ValueError(f"the result of job {parent_id} has {len(result)} bytes, the maximum is {MAX_RESULT_BYTES}")
+    return result

@@ -476,6 +476,15 @@ def read_parents() -> Any:
     return [workmanager.job.id(), workmanager.job.parent_results()]
 
 
+def answer_with_bytes(size: int) -> str:
+    """Return a text whose result has this size."""
+    return "x" * (size - 2)
+
+
+def measure_parents() -> Any:
+    return {parent: value and len(value) for parent, value in workmanager.job.parent_results().items()}
+
+
 def read_a_foreign_result() -> Any:
     running = current.job
     assert running is not None
