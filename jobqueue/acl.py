@@ -49,7 +49,7 @@ MANAGER_SCRIPTS = (
     *("expire", "forget_labels", "manager_heartbeat", "save_api_key"),
     *("register_children", "settle_parents", "settle_children", "enqueue_dependents"),
     *("create_operation", "claim_operation", "save_operation", "cancel_operation"),
-    *("save_schedule", "fire_schedule"),
+    *("save_schedule", "fire_schedules"),
     *("change_workflow", "wait_again", "save_limit", "sweep_limits", "count_limited", "count_queues"),
     *("claim_callbacks", "report_callbacks", "retry_callbacks", "watch_changes"),
     *("acquire_lease", "scaler_record_intents", "scaler_save", "scaler_override"),

@@ -25,7 +25,7 @@ from redis.exceptions import (
 
 from jobqueue import keys
 from jobqueue.backoff import jittered_seconds
-from jobqueue.errors import JobQueueError, NotPermitted, QueueFull, ShardUnavailable, UnexpectedContent
+from jobqueue.errors import NotPermitted, QueueFull, ShardUnavailable, UnexpectedContent
 from jobqueue.servers.adaptive_wait import NotReplicated, execute_replicated
 from jobqueue.servers.connection_pool import REPLY_TIMEOUT_SECONDS, RedisCommand, ServerPool
 from jobqueue.servers.subscription import Message, subscription
@@ -114,40 +114,6 @@ class Shard:
                     raise
             failures += 1
             await asyncio.sleep(pause_seconds)
-
-    async def run_together(
-        self, script: Script, calls: Sequence[Sequence[str | bytes | int | float]], *, replicate: bool = False
-    ) -> list[Any]:
-        """Run a script several times, sent in one write, for callers that need memory and repeat what has failed.
-
-        Returns:
-            For each call its reply, or the error that `run` would raise; also if the shard has just moved, which `run`
-            would follow.
-
-        Raises:
-            ShardUnavailable, QueueFull: as for `run`; of all calls.
-        """
-        await self.ensure_memory()
-        master = await self._master()
-        head = ("FCALL", script.function) if self._topology.calls_functions else ("EVALSHA", script.sha)
-        commands = [(*head, 1, self.prefix, *args) for args in calls]
-        replies = await self._execute_on(master, commands, replicate=replicate)
-        return [
-            await self._reply_or_error(script, args, reply, master, replicate)
-            for args, reply in zip(calls, replies, strict=True)
-        ]
-
-    async def _reply_or_error(
-        self, script: Script, args: Sequence[Any], reply: Any, master: ServerPool, replicate: bool
-    ) -> Any:
-        try:
-            if isinstance(reply, NoScriptError) or cannot_call(reply):
-                # It has not run.
-                return await self.run(script, *args, replicate=replicate, needs_memory=True)
-            self._raise_error(reply, master, f"script {script.name}")
-        except JobQueueError as error:
-            return error
-        return reply
 
     async def execute(
         self,

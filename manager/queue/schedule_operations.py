@@ -14,12 +14,11 @@ from jobqueue.sharding.shards import Shards
 from manager.queue.circuit_breaker import ShardBreaker
 from manager.schedules.record import Pause, Progress, Schedule
 from manager.schedules.run_ids import manual_run_id
+from manager.schedules.runs import Attempt, Fired, fire
 from manager.schedules.store import (
     Change,
-    Fired,
     Stored,
     delete_schedule,
-    fire,
     read_history,
     read_schedule,
     read_schedules,
@@ -179,7 +178,7 @@ class ScheduleOperations:
             if stored is None or stored.schedule is None or not sees(stored):
                 return None
             with self._breaker.guard(shard):
-                fired = await fire(shard, stored.schedule, progress, None, job_id)
+                (fired,) = await fire(shard, [Attempt(stored.schedule, progress, None, job_id)])
             if fired.outcome != "changed":
                 if fired.outcome == "written":
                     log.info("event=schedule_triggered schedule=%s job_id=%s by=%s", name, job_id, author.actor)

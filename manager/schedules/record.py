@@ -54,6 +54,8 @@ class Schedule:
     @property
     def offset_seconds(self) -> float:
         """By how much runs are later than their instants, in whole milliseconds."""
+        if not self.jitter_seconds:
+            return 0.0
         return crc32(self.name.encode()) % (self.jitter_seconds * 1000 + 1) / 1000
 
     def next_after(self, instant: float, runs: int) -> float | None:
@@ -184,16 +186,20 @@ def _template(fields: Mapping[str, Any]) -> NewJob:
         known["depends_on"] = tuple(Dependency(*each) for each in known["depends_on"])
     known["limits"] = tuple(Limit(*each) for each in known.get("limits", ()))
     template = NewJob(**known)
-    _check_sendable(template)
+    _check_runnable(template)
     return template
 
 
-def _check_sendable(template: NewJob) -> None:
-    """Check that Redis can be told of the job: else no schedule that is due beside it would run.
+def _check_runnable(template: NewJob) -> None:
+    """Check that Redis can write the job: else no schedule that is due beside it would run.
 
     Raises:
         ValueError, TypeError: it cannot.
     """
+    if any(each is not None for each in (template.unique_key, template.due_at, template.depends_on)):
+        raise ValueError("the job of a schedule has a unique key, a time or parents")
+    if template.labels is not None and not all(isinstance(each, str) for each in json.loads(template.labels).values()):
+        raise TypeError(f"labels {template.labels!r} in the job")
     for argument in script_arguments([template], 0.0):
         if type(argument) not in (str, bytes, int, float):
             raise TypeError(f"{argument!r} in the job")

@@ -4,6 +4,7 @@ The id of a run is made of the schedule's name and the instant, so that whoever 
 """
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import count
 from zlib import crc32
 
@@ -16,12 +17,18 @@ def run_id(name: str, instant: float, shard_count: int) -> str:
 
     It belongs to the schedule's shard (see `Shards.of`), for which a short ending is added if need be.
     """
-    return _on_shard_of(name, f"{name}-{datetime.fromtimestamp(instant, UTC):%Y%m%dT%H%M%SZ}", shard_count)
+    return _on_shard_of(name, f"{name}-{_stamp(instant)}", shard_count)
 
 
 def manual_run_id(name: str, token: str, shard_count: int) -> str:
     """Return the id of a run that somebody asked for; `token` tells it from others."""
     return _on_shard_of(name, f"{name}-manual-{token}", shard_count)
+
+
+@lru_cache(maxsize=256)
+def _stamp(instant: float) -> str:
+    # Many schedules run at the same instants.
+    return f"{datetime.fromtimestamp(instant, UTC):%Y%m%dT%H%M%SZ}"
 
 
 def _on_shard_of(name: str, stem: str, shard_count: int) -> str:

@@ -3,31 +3,28 @@
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from jobqueue import keys
 from jobqueue.audit import Author, author_argument
 from jobqueue.json_text import json_object
-from jobqueue.lifecycle.enqueue import script_arguments
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
-from jobqueue.stored_values import record_of, text_of
-from jobqueue.timestamps import clock_argument
-from manager.schedules.combined_calls import CombinedCalls
-from manager.schedules.plan import Plan
+from jobqueue.stored_values import text_of
 from manager.schedules.record import Progress, Schedule, pause_json
 
-FIRE_SCRIPT = script("fire_schedule")
 MAX_SCHEDULES = 1_000
 """On one shard."""
 MAX_ROWS = 100
 """Of a schedule's history."""
-LATE_SECONDS = 10
-"""A run that begins later than this counts as late."""
 REMEMBERED_SECONDS = 3600
 """How long the last instant of a deleted schedule is remembered: one with the same name does not run it again."""
+_FIELDS = (
+    *("definition", "revision", "paused", "created_at", "changed_at"),
+    *("next", "last", "runs", "missed", "missed_at", "held"),
+)
 _DUE_LIMIT = 1_000
 _READ_AT_ONCE = 50
 """Schedules of at most 64 KiB, as they are sent; they are stored with the job in two forms."""
@@ -62,20 +59,6 @@ class Change:
     after: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Fired:
-    """What became of an attempt to run a schedule.
-
-    Attributes:
-        outcome: `written`; `taken` (there is a job with the id already); `changed` (another manager was first, or the
-            schedule was changed); `moved` (nothing was to be run); `skipped` or `held` because of the runs in
-            `blocked_by`, which have not ended.
-    """
-
-    outcome: str
-    blocked_by: tuple[str, ...] = field(default=())
-
-
 async def read_schedule(shard: Shard, name: str) -> tuple[Stored | None, Progress, float]:
     """Read one schedule.
 
@@ -86,10 +69,10 @@ async def read_schedule(shard: Shard, name: str) -> tuple[Stored | None, Progres
     Raises:
         ShardUnavailable: try again.
     """
-    flat, time = await shard.execute(
-        ("HGETALL", keys.schedule(shard.prefix, name)), ("TIME",), tolerate_wrong_types=True
+    values, time = await shard.execute(
+        ("HMGET", keys.schedule(shard.prefix, name), *_FIELDS), ("TIME",), tolerate_wrong_types=True
     )
-    fields = record_of(flat)
+    fields = _record(values)
     return _stored(name, fields), Progress.from_fields(fields), _unix_time(time)
 
 
@@ -163,7 +146,7 @@ async def save_schedule(
     if not keep_next:
         fields["held"] = ""
     offset = "" if new.pause is not None else repr(schedule.offset_seconds)
-    next_instant = "=" if keep_next else _instant(new.next)
+    next_instant = "=" if keep_next else instant_argument(new.next)
     return await _save(shard, schedule.name, read, next_instant, offset, change, fields)
 
 
@@ -179,58 +162,19 @@ async def delete_schedule(shard: Shard, name: str, read: Progress, change: Chang
     return await _save(shard, name, read, "", "", change, {})
 
 
-async def fire(
-    shard: Shard,
-    schedule: Schedule,
-    progress: Progress,
-    step: Plan | None,
-    job_id: str,
-    *,
-    now: float | None = None,
-    calls: CombinedCalls | None = None,
-) -> Fired:
-    """Run a schedule as planned, unless somebody else was first; return once that survives the loss of the master.
-
-    Args:
-        step: what is due; None to run it once because somebody asks for it.
-        calls: of `FIRE_SCRIPT`, with which this one may be sent.
-
-    Raises:
-        ShardUnavailable: nothing was changed, unless `outcome_unknown`; a repeat is safe.
-        QueueFull: Redis has no memory for it.
-    """
-    expected, run, following, missed = ("", "", "", None)
-    if step is not None:
-        expected, run, following, missed = repr(step.expected), _instant(step.run), _instant(step.next), step.missed
-    has_job = step is None or step.run is not None
-    arguments = (
-        *(clock_argument(now), schedule.name, progress.revision),
-        *(expected, run, following, repr(schedule.offset_seconds), schedule.overlap),
-        *(("", 0) if missed is None else (repr(missed.first), missed.count)),
-        *(job_id, LATE_SECONDS, MAX_ROWS),
-        *(script_arguments([schedule.template._replace(id=job_id)], now) if has_job else ()),
-    )
-    if calls is not None and has_job:
-        answer = await calls.run(*arguments)
-    else:
-        answer = await shard.run(FIRE_SCRIPT, *arguments, replicate=True, needs_memory=has_job)
-    match answer:
-        case [int(written)]:
-            return Fired("written" if written == 1 else "taken")
-        case [outcome, *blocked_by]:
-            return Fired(text_of(outcome), tuple(map(text_of, blocked_by)))
-    raise AssertionError(f"fire_schedule.lua answered {answer!r}")
-
-
 async def _read(shard: Shard, names: Sequence[str]) -> list[Stored]:
     found: list[Stored] = []
     for start in range(0, len(names), _READ_AT_ONCE):
         part = names[start : start + _READ_AT_ONCE]
-        commands = [("HGETALL", keys.schedule(shard.prefix, name)) for name in part]
-        flats = await shard.execute(*commands, tolerate_wrong_types=True)
-        records = (_stored(name, record_of(flat)) for name, flat in zip(part, flats, strict=True))
+        commands = [("HMGET", keys.schedule(shard.prefix, name), *_FIELDS) for name in part]
+        replies = await shard.execute(*commands, tolerate_wrong_types=True)
+        records = (_stored(name, _record(values)) for name, values in zip(part, replies, strict=True))
         found += (stored for stored in records if stored is not None)
     return found
+
+
+def _record(values: Sequence[bytes | None] | None) -> dict[str, bytes]:
+    return {field: value for field, value in zip(_FIELDS, values or (), strict=False) if value is not None}
 
 
 def _stored(name: str, fields: Mapping[str, bytes]) -> Stored | None:
@@ -261,7 +205,7 @@ async def _save(
     noted = ("" if each is None else json.dumps(each) for each in (change.before, change.after))
     answer = await shard.run(
         *(script("save_schedule"), name),
-        *(("", "") if read is None else (read.revision, _instant(read.next))),
+        *(("", "") if read is None else (read.revision, instant_argument(read.next))),
         *(secrets.token_hex(8), next_instant, offset, MAX_SCHEDULES),
         *(author_argument(change.author), change.action, *noted),
         REMEMBERED_SECONDS,
@@ -272,7 +216,8 @@ async def _save(
     return text_of(answer)
 
 
-def _instant(instant: float | None) -> str:
+def instant_argument(instant: float | None) -> str:
+    """Return an instant as it is stored; '' is none."""
     return "" if instant is None else repr(instant)
 
 

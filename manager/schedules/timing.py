@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import count, islice, takewhile
 
 from manager.schedules.cron import check_syntax, in_words, instants_after
@@ -64,7 +65,7 @@ class Timing:
 
     def next_after(self, instant: float) -> float | None:
         """Return the first instant after another one; None if there is none."""
-        return next(self.after(instant), None)
+        return _next_after(self, instant)
 
     def latest(self, first: float, until: float, limit: int) -> list[float]:
         """Return the last instants, at most `limit`, from `first` to `until`, both included; in order."""
@@ -98,3 +99,9 @@ class Timing:
         name, seconds = next((name, unit) for name, unit in _UNITS if self.every_seconds % unit == 0)
         number = self.every_seconds // seconds
         return f"Every {name}" if number == 1 else f"Every {number} {name}s"
+
+
+@lru_cache(maxsize=4096)
+def _next_after(timing: Timing, instant: float) -> float | None:
+    # Many schedules have the same timing, and all managers plan each instant.
+    return next(timing.after(instant), None)

@@ -66,17 +66,6 @@ class FaultyShard(Shard):
             raise ShardUnavailable("the answer was lost", outcome_unknown=True)
         return answer
 
-    async def run_together(self, *args: Any, **options: Any) -> Any:
-        """Run several calls of a script, or none, and lose their answers, or not."""
-        await self._hold_up()
-        if self._random.random() < self._fault_rate:
-            raise ShardUnavailable("not sent")
-        with self._counted():
-            answers = await super().run_together(*args, **options)
-        if self._random.random() < self._fault_rate:
-            raise ShardUnavailable("the answers were lost", outcome_unknown=True)
-        return answers
-
     @contextlib.contextmanager
     def _counted(self) -> Iterator[None]:
         self.working += 1

@@ -1,8 +1,10 @@
 """Schedules run at each instant once, whoever fires them, and on one Redis as on a cluster."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -10,16 +12,16 @@ from jobqueue import keys
 from jobqueue.errors import UnexpectedContent
 from jobqueue.lifecycle.control import delete
 from jobqueue.lifecycle.finish import finish
-from jobqueue.sharding.scripts import script
+from jobqueue.sharding.scripts import Script
+from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
-from manager.schedules.combined_calls import CombinedCalls
-from manager.schedules.firing import ScheduleFiring
+from manager.schedules.firing import AT_ONCE, ScheduleFiring
 from manager.schedules.plan import plan
 from manager.schedules.record import CatchUp, Pause
 from manager.schedules.run_ids import run_id
+from manager.schedules.runs import Attempt, fire
 from manager.schedules.store import (
     delete_schedule,
-    fire,
     read_history,
     read_schedule,
     read_schedules,
@@ -225,7 +227,8 @@ async def test_a_manager_that_was_held_up_changes_nothing_that_is_another_schedu
     paused = replace(read, pause=Pause(NOW, "me", ""))
     assert await save_schedule(shard, schedule, read, paused, CREATED) == "saved"
     job_id = run_id("nightly", NOW + MINUTE, len(shards))
-    assert (await fire(shard, schedule, read, step, job_id, now=NOW + MINUTE)).outcome == "changed"
+    (fired,) = await fire(shard, [Attempt(schedule, read, step, job_id)], now=NOW + MINUTE)
+    assert fired.outcome == "changed"
     assert await queued_ids(shard) == []
     # A save of what somebody else has changed is refused, and leaves the schedule as it is.
     assert await save_schedule(shard, schedule, read, read, CREATED) == "changed"
@@ -287,6 +290,10 @@ async def test_a_run_is_the_job_that_was_submitted(shards: Shards, manager: Sche
         ("definition", "{}"),
         ("definition", b"\xff"),
         ("definition", a_schedule().to_json().replace('"queue":"default"', '"queue":null')),
+        ("definition", a_schedule().to_json().replace('"labels":null', '"labels":"{"')),
+        ("definition", a_schedule().to_json().replace('"labels":null', '"labels":"{\\"a\\":[]}"')),
+        ("definition", a_schedule().to_json().replace('"unique_key":null', '"unique_key":"k"')),
+        ("definition", a_schedule().to_json().replace('"due_at":null', '"due_at":"soon"')),
         ("next", "nan"),
         ("next", "soon"),
         ("last", "never"),
@@ -309,7 +316,7 @@ async def test_what_something_else_has_written_keeps_no_other_schedule_from_runn
     assert [stored.name for shard in shards for stored in await read_schedules(shard)].count("bad") == 1
 
 
-async def test_many_that_are_due_go_in_one_write_and_each_succeeds_or_fails_on_its_own(
+async def test_many_that_are_due_go_in_few_calls_and_each_succeeds_or_fails_on_its_own(
     shards: Shards, manager: ScheduleFiring
 ) -> None:
     names = [f"s{number}" for number in range(12)]
@@ -330,16 +337,99 @@ async def test_many_that_are_due_go_in_one_write_and_each_succeeds_or_fails_on_i
         assert len(found) == 2, name
 
 
-async def test_a_call_that_fails_is_the_failure_of_its_sender_alone(shards: Shards) -> None:
-    shard = shards.all[0]
-    calls = CombinedCalls(shard, script("add_times"))
-    await shard.execute(("SCRIPT", "FLUSH"))
-    for _ in range(2):
-        senders = [calls.run(10, "other", "a", '{"n":[]}'), calls.run(10, "other", "b", "{"), calls.run(10, "other")]
-        good, bad, other = map(asyncio.ensure_future, senders)
-        with pytest.raises(UnexpectedContent):
-            await bad
-        assert (await good, await other) == (0, 0)
+class _RefusingShard(Shard):
+    """A shard that refuses every call in which a schedule with this name comes.
+
+    Attributes:
+        calls: how often a script was called.
+    """
+
+    def __init__(self, shard: Shard, shards: Shards, refused: str) -> None:
+        super().__init__(shard.index, shard.prefix, shards.topology)
+        self.calls = 0
+        self._refused = refused
+
+    async def run(self, script: Script, *args: str | bytes | int | float, **options: Any) -> Any:
+        """Run a script, or refuse it."""
+        self.calls += 1
+        if any(isinstance(each, str) and f'"{self._refused}"' in each for each in args):
+            raise UnexpectedContent(f"script {script.name}")
+        return await super().run(script, *args, **options)
+
+
+async def test_schedules_that_are_due_together_share_a_call(shards: Shards, manager: ScheduleFiring) -> None:
+    names = [f"s{number}" for number in range(AT_ONCE + 1)]
+    shard = shards.of("s0")
+    own = [name for name in names if shards.of(name) is shard]
+    for name in own:
+        await create(shards, a_schedule(name))
+    counted = _RefusingShard(shard, shards, "nobody")
+    await manager.fire_due(counted, now=NOW + MINUTE)
+    assert counted.calls == -(-len(own) // AT_ONCE)
+    assert len(await queued_ids(shard)) == len(own)
+
+
+async def test_a_schedule_that_no_script_can_run_keeps_no_other_from_running(
+    shards: Shards, manager: ScheduleFiring, caplog: pytest.LogCaptureFixture
+) -> None:
+    shard = shards.of("s0")
+    names = [name for number in range(40) if shards.of(name := f"s{number}") is shard]
+    for name in names:
+        await create(shards, a_schedule(name, overlap="allow"))
+    refusing = _RefusingShard(shard, shards, names[1])
+    for minute in (1, 2):
+        await manager.fire_due(refusing, now=NOW + minute * MINUTE)
+    for name in names:
+        fired = [] if name == names[1] else [("fired", NOW + minute * MINUTE) for minute in (1, 2)]
+        assert await rows(shard, name) == fired
+    assert caplog.text.count("event=schedule_unreadable") == 1
+
+
+async def test_of_two_jobs_of_a_call_the_one_whose_id_is_taken_does_not_run(
+    shards: Shards, manager: ScheduleFiring
+) -> None:
+    shard = shards.of("s0")
+    names = [name for number in range(40) if shards.of(name := f"s{number}") is shard][:3]
+    for place, name in enumerate(names):
+        template = a_schedule().template._replace(labels=json.dumps({"place": str(place)}), retries=place)
+        await create(shards, a_schedule(name, template=template))
+    taken = run_id(names[1], NOW + MINUTE, len(shards))
+    await enqueue_jobs(shard, taken, queue="theirs")
+    await manager.fire_due(shard, now=NOW + MINUTE)
+    assert [await rows(shard, name) for name in names] == [
+        [("fired", NOW + MINUTE)],
+        [("missed", NOW + MINUTE)],
+        [("fired", NOW + MINUTE)],
+    ]
+    for place in (0, 2):
+        fields = await job_fields(shard, run_id(names[place], NOW + MINUTE, len(shards)))
+        assert (fields["wm_labels"], fields.get("retries_left")) == (f'{{"place": "{place}"}}', (None, "2")[place > 0])
+    # The first one's run has not ended: its job is in the call, and is left out.
+    await end_job(shard, run_id(names[2], NOW + MINUTE, len(shards)))
+    await manager.fire_due(shard, now=NOW + 2 * MINUTE)
+    assert [(await rows(shard, name))[-1] for name in names] == [
+        ("skipped", NOW + 2 * MINUTE),
+        ("fired", NOW + 2 * MINUTE),
+        ("fired", NOW + 2 * MINUTE),
+    ]
+
+
+async def test_histories_keep_a_bounded_number_of_runs(shards: Shards, manager: ScheduleFiring) -> None:
+    shard = await create(shards, a_schedule(cron=None, every=1, overlap="allow", catch_up=CatchUp(3600, "all")))
+    for second in range(100, 1301, 100):
+        await manager.fire_due(shard, now=NOW + second)
+    history, active, of_rq = await shard.execute(
+        ("LLEN", keys.schedule_history(shard.prefix, "nightly")),
+        ("LLEN", keys.schedule_active(shard.prefix, "nightly")),
+        ("ZCARD", keys.rq_cron_history(shard.prefix, "nightly")),
+    )
+    assert (await progress_of(shard)).runs == 1300
+    assert 100 <= history <= 150
+    assert 100 <= active <= 150
+    assert 1000 <= of_rq <= 1050
+    assert len((await read_history(shard, "nightly"))[0]) == 100
+    (left_seconds,) = await shard.execute(("TTL", keys.rq_cron_history(shard.prefix, "nightly")))
+    assert left_seconds > 300 * 86400
 
 
 async def test_keys_of_other_types_do_not_keep_a_schedule_from_running(shards: Shards, manager: ScheduleFiring) -> None:
