@@ -10,6 +10,7 @@ from jobqueue.json_text import json_object
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from jobqueue.workers.registry import WorkerView, list_workers
+from scaler.decide.actions import HELD_BACK
 from scaler.fleets.instances import Instance
 from scaler.observe.instance_phases import InstancePhase, is_alive, phase_of
 from scaler.state.leader_election import Leadership, read_leadership
@@ -41,6 +42,21 @@ class ScalerView:
     report: dict[str, Any] | None
     decisions: Sequence[dict[str, Any]]
     instances: Sequence[InstanceView]
+
+    @property
+    def reason(self) -> str:
+        """The reason of the last decision; '' before the first one."""
+        last = self.report or (self.decisions[0] if self.decisions else {})
+        return str(last.get("reason") or "")
+
+    @property
+    def is_held_back(self) -> bool:
+        """Whether launches are held back because earlier ones have failed.
+
+        Only the leader knows whether a capacity pool is left that can be tried: one that cools holds back no other.
+        """
+        breaker = self.state.launch_breaker
+        return breaker.is_open or breaker.not_before > self.state.now or HELD_BACK in self.reason
 
 
 async def view_scaler(shards: Shards, workers: Sequence[WorkerView] | None = None) -> ScalerView:

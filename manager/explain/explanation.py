@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobqueue.model import FailureReason, Status
+from jobqueue.model import MAX_LOSSES, FailureReason, Status
 from manager.explain.facts import FullLimit, JobFacts, QueueFacts
 from manager.explain.scaler_sentence import tell_scaler
 from manager.explain.wording import as_sentence, counted
@@ -218,14 +218,22 @@ def _started(facts: JobFacts) -> Explanation:
         "lease_seconds": None if facts.lease_seconds is None else round(facts.lease_seconds, 1),
     }
     since = "" if running is None else f" for {running:.0f} s"
+    if facts.lease_seconds is not None and facts.lease_seconds <= 0:
+        sentence = f"Worker {job.worker} has been lost: the job is about to {_after_a_loss(facts)}."
+        return Explanation("worker_lost", sentence, {**numbers, "losses": facts.losses})
     if facts.is_canceled:
         return Explanation("stopping", f"The job was canceled, and worker {job.worker} is to stop it.", numbers)
-    if facts.lease_seconds is not None and facts.lease_seconds <= 0:
-        sentence = f"Worker {job.worker} has been lost: the job is about to be queued again."
-        return Explanation("worker_lost", sentence, numbers)
     limit = "without a limit" if job.timeout_seconds is None else f"and may take {job.timeout_seconds} s"
     sentence = f"The job runs: worker {job.worker} has had it{since}, {limit} (attempt {job.attempts})."
     return Explanation("running", sentence, numbers)
+
+
+def _after_a_loss(facts: JobFacts) -> str:
+    if facts.is_canceled:
+        return "end, because it was canceled"
+    if facts.losses + 1 >= MAX_LOSSES:
+        return f"fail, because that has happened to it {MAX_LOSSES} times"
+    return "be queued again"
 
 
 def _rate_limited(facts: JobFacts) -> Explanation:

@@ -32,8 +32,10 @@ class ScalerFacts:
         boot_etas: in how many seconds each booting instance is likely to serve, ascending; 0 if it is late.
         pending_launches: instances that launches without an answer may bring.
         budget_per_hour: None for no limit.
+        allowed_workers: how many there may be, by `max_workers` and the budget.
         held_back: why launches are held back; '' if they are not.
-        held_back_seconds: for how long at least.
+        held_back_seconds: for how long; 0 if that is not known.
+        probes: so many workers never registered that one instance at a time is tried.
     """
 
     leader: str | None
@@ -44,8 +46,10 @@ class ScalerFacts:
     pending_launches: int
     max_workers: int
     budget_per_hour: float | None
+    allowed_workers: int
     held_back: str
     held_back_seconds: float
+    probes: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +136,7 @@ class JobFacts:
         due_at: when a scheduled job is due, a Unix time.
         started_at: when its last run began, a Unix time.
         lease_seconds: for how long its worker still holds it; None if there is no lease, as with plain RQ workers.
+        losses: how often it was lost with its worker.
         is_canceled: it runs and is to be stopped.
         parents: those that a deferred job still waits for.
         queue: of a queued job.
@@ -145,6 +150,7 @@ class JobFacts:
     due_at: float | None = None
     started_at: float | None = None
     lease_seconds: float | None = None
+    losses: int = 0
     is_canceled: bool = False
     parents: Sequence[Parent] = ()
     queue: QueueFacts | None = None

@@ -26,7 +26,7 @@ LOOKED_AT = 10_000
 _DRAINING = "draining"
 _FIELDS = (
     *("wm_lease", "wm_cancel", "rate_limit_key", "rate_limit_concurrency"),
-    *("wm_in_lane", "wm_lane", "wm_limits", "repeats_left"),
+    *("wm_in_lane", "wm_lane", "wm_limits", "repeats_left", "wm_losses"),
 )
 
 
@@ -81,13 +81,14 @@ class FactReader:
         fields, (seconds, microseconds) = await shard.execute(
             ("HMGET", keys.job(prefix, job.id), *_FIELDS), ("TIME",), tolerate_wrong_types=True
         )
-        lease, canceled, limit_key, places, in_lane, lane, limits, repeats = fields or (None,) * len(_FIELDS)
+        lease, canceled, limit_key, places, in_lane, lane, limits, repeats, losses = fields or (None,) * len(_FIELDS)
         facts = JobFacts(
             job=job,
             now=int(seconds) + int(microseconds) / 1e6,
             enqueued_at=_unix(job.enqueued_at),
             due_at=_unix(job.due_at),
             started_at=_unix(job.started_at),
+            losses=integer_of(losses),
             is_canceled=canceled == b"1",
             repeats_left=None if repeats is None else integer_of(repeats),
         )
@@ -186,13 +187,11 @@ async def _scaler_facts(shard: Shard, view: ScalerView, limits: Limits) -> Scale
     boot_seconds = (json_object(learned) or {}).get("boot_seconds")
     expected = float(boot_seconds) if isinstance(boot_seconds, int | float) else 0.0
     applied = state.overrides.applied_to(limits)
-    until = [breaker.not_before, *breaker.cooldowns.values()]
-    is_held_back = bool(breaker.cooling_pools(state.now)) or breaker.not_before > state.now
-    reason = (view.report or {}).get("reason") or (view.decisions[0].get("reason") if view.decisions else "")
+    until = breaker.held_back_until(state.now)
     return ScalerFacts(
         leader=None if view.leadership is None else view.leadership.address,
         is_paused=state.overrides.paused,
-        reason=str(reason),
+        reason=view.reason,
         instances=len(view.instances),
         boot_etas=sorted(
             max(0.0, expected - (state.now - each.instance.launched_at))
@@ -202,8 +201,10 @@ async def _scaler_facts(shard: Shard, view: ScalerView, limits: Limits) -> Scale
         pending_launches=state.pending_launches,
         max_workers=applied.max_workers,
         budget_per_hour=applied.hourly_budget,
-        held_back=breaker.last_failure if is_held_back else "",
-        held_back_seconds=max(0.0, max(until) - state.now) if is_held_back else 0.0,
+        allowed_workers=applied.max_workers_allowed(),
+        held_back=breaker.last_failure if view.is_held_back else "",
+        held_back_seconds=max(0.0, until - state.now) if view.is_held_back else 0.0,
+        probes=breaker.is_open,
     )
 
 

@@ -3,9 +3,11 @@
 import re
 from functools import lru_cache
 
+from scaler.decide.actions import HELD_BACK
+
 _UNDER_WAY = (
     (r"^PAUSED", "The scaler is paused: it launches and drains nothing."),
-    (r"HELD BACK to (\d+)[^:]*: ([^;]*)", r"Launches are held back to \1, because one has failed: \2."),
+    (rf"{HELD_BACK} to (\d+)[^:]*: ([^;]*)", r"Launches are held back to \1, because one has failed: \2."),
     (r"LAUNCH (\d+): (\d+) needed workers are being reclaimed", r"\2 instances are about to be taken away: replaced."),
     (r"UPDATE: drain (\d+), replace (\d+) of (\d+)", r"\3 workers are of an earlier version: \2 replaced, \1 drained."),
     (r"^KEEP (\d+), because a job has come", r"\1 of them stay: a job has come that they could run."),
@@ -54,9 +56,14 @@ _DECIDED = (
 
 
 @lru_cache(maxsize=1000)
-def in_plain_words(reason: str) -> str:
-    """Return what a decision's reason means; '' for a form that is not known here."""
-    said = [sentence for form in _UNDER_WAY if (sentence := _say(form, reason))]
+def in_plain_words(reason: str, *, tells_breaker: bool = True) -> str:
+    """Return what a decision's reason means; '' for a form that is not known here.
+
+    Args:
+        tells_breaker: say that launches are held back.
+    """
+    forms = [form for form in _UNDER_WAY if tells_breaker or HELD_BACK not in form[0]]
+    said = [sentence for form in forms if (sentence := _say(form, reason))]
     if not reason.startswith("PAUSED"):
         said += [sentence for form in _DECIDED if (sentence := _say(form, reason))][:1]
     return " ".join(said)

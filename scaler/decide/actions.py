@@ -16,6 +16,8 @@ from scaler.state.store import ScalerState
 
 IDLE, OVER_MAXIMUM = "idle", "maximum"
 """Termination reasons; see also `REBALANCE` and `OUTDATED`."""
+HELD_BACK = "HELD BACK"
+"""Stands in the reason of a decision whose launches the launch breaker forbids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class Actions:
 
     def without_launch(self, last_failure: str) -> "Actions":
         """Return the actions without their launch, because every capacity pool cools down after a failure."""
-        reason = f"HELD BACK to 0, because no capacity pool can be tried yet: {last_failure}; {self.reason}"
+        reason = f"{HELD_BACK} to 0, because no capacity pool can be tried yet: {last_failure}; {self.reason}"
         return replace(self, launch=0, to_be_replaced=(), reason=reason)
 
     def confirmed(self, held: Sequence[Instance]) -> "Actions":
@@ -91,7 +93,7 @@ def plan_actions(
     launch = max(0, min(wanted, headroom))
     allowed = state.launch_breaker.max_launches(phases.count(InstancePhase.BOOTING) + state.pending_launches, now)
     if allowed is not None and allowed < launch:
-        launch, reason = allowed, f"HELD BACK to {allowed}: {state.launch_breaker.last_failure}; {reason}"
+        launch, reason = allowed, f"{HELD_BACK} to {allowed}: {state.launch_breaker.last_failure}; {reason}"
     # A worker that the rolling update drains is one of those to drain, not an additional one.
     drain = max(0, decision.drain - len(update.to_scale_in))
     over_maximum, idle = (drain, 0) if decision.is_over_maximum else (0, drain)

@@ -115,8 +115,19 @@ class LaunchBreaker:
             return 0
         if not self.is_open:
             return None
-        probes = min(10, self.failed_boots - FAILED_BOOTS_TO_OPEN + 1)
-        return 1 if not booting and now >= self.failed_at + PROBE_SECONDS * probes else 0
+        return 1 if not booting and now >= self._probe_at else 0
+
+    @property
+    def _probe_at(self) -> float:
+        return self.failed_at + PROBE_SECONDS * min(10, self.failed_boots - FAILED_BOOTS_TO_OPEN + 1)
+
+    def held_back_until(self, now: float) -> float:
+        """Return when launches that are held back are tried again; a time that has passed if it is not known."""
+        if now < self.not_before:
+            return self.not_before
+        if self.is_open:
+            return self._probe_at
+        return min((until for until in self.cooldowns.values() if until > now), default=0.0)
 
     def cooling_pools(self, now: float) -> set[str]:
         """Return the capacity pools that are cooling down."""

@@ -70,8 +70,10 @@ SCALER = ScalerFacts(
     pending_launches=0,
     max_workers=4,
     budget_per_hour=None,
+    allowed_workers=4,
     held_back="",
     held_back_seconds=0.0,
+    probes=False,
 )
 BROKEN = "module 'shop.orders' cannot be parsed: invalid syntax (orders.py, line 3)"
 
@@ -195,7 +197,7 @@ def test_a_queued_job_waits_for_the_first_thing_that_is_missing(facts: JobFacts,
             scaled(reason="", boot_etas=[12.3, 40.0]),
             "2 instances are booting, the first one is ready in about 12 s.",
         ),
-        (scaled(reason="", boot_etas=[0.0]), "1 instance is booting, the first one is ready any moment."),
+        (scaled(reason="", boot_etas=[0.0]), "1 instance is booting, the first one takes longer than others did."),
         (
             scaled(reason="", is_paused=True, instances=4),
             "The scaler is paused; the limit of 4 workers is reached.",
@@ -206,8 +208,29 @@ def test_a_queued_job_waits_for_the_first_thing_that_is_missing(facts: JobFacts,
         ),
         (
             scaled(reason="KEEP 2: a slot can become free within 7s", boot_etas=[0.0]),
-            "1 instance is booting, the first one is ready any moment. A worker will probably be free within 7 s:"
-            " waiting for that is cheaper than another worker.",
+            "1 instance is booting, the first one takes longer than others did. A worker will probably be free within"
+            " 7 s: waiting for that is cheaper than another worker.",
+        ),
+        (
+            scaled(reason="HELD BACK to 0: x; LAUNCH 1: the minimum is 2", held_back="x", held_back_seconds=42.0),
+            "Launches are held back for 42 s more (x). No fewer than 2 are kept, whatever waits.",
+        ),
+        (
+            scaled(reason="", held_back="no boots", held_back_seconds=42.0, probes=True),
+            "Launches are held back (no boots): one instance at a time is tried, the next one in 42 s.",
+        ),
+        (
+            scaled(reason="", held_back="no boots", held_back_seconds=42.0, probes=True, boot_etas=[5.0]),
+            "1 instance is booting, the first one is ready in about 5 s; launches are held back (no boots): one"
+            " instance at a time is tried.",
+        ),
+        (
+            scaled(instances=2, allowed_workers=2, budget_per_hour=1.0),
+            "The budget of 1 per hour allows 2 workers. More workers would help, but there may be no more than 2.",
+        ),
+        (
+            scaled(instances=4, reason="KEEP 4: the maximum of 4 is reached"),
+            "More workers would help, but there may be no more than 4.",
         ),
     ],
 )
@@ -281,9 +304,21 @@ def test_it_tells_what_the_scaler_does_about_it(facts: JobFacts, sentence: str) 
         ),
         (
             {"status": "started", "worker": "w"},
-            {"lease_seconds": -1.0},
+            {"lease_seconds": -1.0, "losses": 1},
             "worker_lost",
             "Worker w has been lost: the job is about to be queued again.",
+        ),
+        (
+            {"status": "started", "worker": "w"},
+            {"lease_seconds": -1.0, "losses": 2},
+            "worker_lost",
+            "Worker w has been lost: the job is about to fail, because that has happened to it 3 times.",
+        ),
+        (
+            {"status": "started", "worker": "w"},
+            {"lease_seconds": -1.0, "is_canceled": True},
+            "worker_lost",
+            "Worker w has been lost: the job is about to end, because it was canceled.",
         ),
         (
             {"status": "rate_limited"},
