@@ -7,10 +7,11 @@
 local prefix = KEYS[1]
 -- include: _tolerant
 -- include: _clock
+-- include: _idle
 local now, due = clock(ARGV[1]), {}
-for i = 2, #ARGV do
+for _, queue in ipairs(queues_with({':scheduled:'}, 2)) do
   -- Something that is no registry is left to enqueue_due.lua, which tells of it.
-  local count = redis.pcall('ZCOUNT', prefix .. ':scheduled:' .. ARGV[i], 0, now)
-  if type(count) ~= 'number' or count > 0 then due[#due + 1] = ARGV[i] end
+  local count = redis.pcall('ZCOUNT', prefix .. ':scheduled:' .. queue, 0, now)
+  if type(count) ~= 'number' or count > 0 then due[#due + 1] = queue end
 end
 return due

@@ -4,7 +4,8 @@
 -- ARGV[1]  now ('' for Redis' clock)
 -- ARGV[2]  seconds that a cancelled job is listed
 -- ARGV[3]  maximum number of entries of each kind
--- ARGV[4+] queues
+-- ARGV[4]  how many of the queues, the first ones, have their registries looked at
+-- ARGV[5+] all queues
 -- Returns  {number of results put back into the feed, number of feed entries deleted}
 local prefix = KEYS[1]
 -- include: _tolerant
@@ -25,7 +26,7 @@ local function forget_canceled(registry)
   end
 end
 
-for i = 4, #ARGV do
+for i = 5, 4 + tonumber(ARGV[4]) do
   redis.call('ZREMRANGEBYSCORE', prefix .. ':finished:' .. ARGV[i], 0, now)
   redis.call('ZREMRANGEBYSCORE', prefix .. ':failed:' .. ARGV[i], 0, now)
   forget_canceled(prefix .. ':canceled:' .. ARGV[i])
@@ -76,7 +77,7 @@ for _, name in ipairs(silent) do
     redis.call('SREM', prefix .. ':workers:' .. queue, key)
   end
   -- One that serves every queue is listed for each of them.
-  for i = 4, queues == '*' and #ARGV or 3 do redis.call('SREM', prefix .. ':workers:' .. ARGV[i], key) end
+  for i = 5, queues == '*' and #ARGV or 4 do redis.call('SREM', prefix .. ':workers:' .. ARGV[i], key) end
   redis.call('SREM', prefix .. ':workers', key)
   redis.call('DEL', key)
 end

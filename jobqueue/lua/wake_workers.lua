@@ -8,10 +8,10 @@ local prefix = KEYS[1]
 -- include: _clock
 -- include: _push
 -- include: _limits
+-- include: _idle
 local waiting, is_paused, now, added = {}, {}, clock(''), 0
 for _, queue in ipairs(redis.pcall('HKEYS', prefix .. ':wm:paused')) do is_paused[queue] = true end
-for i = 1, #ARGV do
-  local queue = ARGV[i]
+for _, queue in ipairs(queues_with({':queue:', ':wm:ring:', ':wm:later:'}, 1)) do
   local length = redis.pcall('LLEN', prefix .. ':queue:' .. queue)
   for _, lane in ipairs(redis.call('ZRANGEBYSCORE', later_of(queue), '-inf', now, 'LIMIT', 0, 100)) do
     redis.call('ZREM', later_of(queue), lane)

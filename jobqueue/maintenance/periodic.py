@@ -7,7 +7,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -22,12 +22,13 @@ from jobqueue.lifecycle.dependents import enqueue_dependents
 from jobqueue.lifecycle.leases import REAP_LIMIT, reap, reap_rq_executions, rescue
 from jobqueue.lifecycle.limits import sweep_limits
 from jobqueue.maintenance.deferred_jobs import RECHECK_SECONDS, recheck_deferred, register_overdue
+from jobqueue.maintenance.expiry import EXPIRE_LIMIT, expire_results, prune
 from jobqueue.maintenance.labels import FORGET_LABELS_SECONDS, forget_labels
 from jobqueue.maintenance.reaped_jobs import report_reaped, report_reaped_rq_jobs
 from jobqueue.maintenance.rq_commands import pass_on_rq_commands
 from jobqueue.maintenance.rq_wakeups import MAX_CALL_QUEUES, wake_for_rq_jobs, wake_workers
 from jobqueue.maintenance.sweep import SWEEP_SECONDS, sweep
-from jobqueue.model import ALL_QUEUES, FAILURE_TTL_SECONDS, LEASE_SECONDS, serves
+from jobqueue.model import ALL_QUEUES, LEASE_SECONDS, serves
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
@@ -37,8 +38,6 @@ from jobqueue.workers.manager_heartbeat import MANAGER_HEARTBEAT_SECONDS, send_m
 from jobqueue.workers.registry import list_for_new_queues
 
 DUE_LIMIT = 1000
-PRUNE_LIMIT = 1000
-EXPIRE_LIMIT = 500
 SCHEDULER_LOCK_SECONDS = 5
 TICK_SECONDS = 0.5
 TRIM_AUDIT_SECONDS = 3600.0
@@ -73,38 +72,6 @@ async def find_due(shard: Shard, queues: Sequence[str], *, now: float | None = N
     return due
 
 
-async def prune(
-    shard: Shard, *, canceled_ttl_seconds: int = FAILURE_TTL_SECONDS, now: float | None = None
-) -> tuple[int, int]:
-    """Delete expired entries, and put results back into the feed whose pull lease expired unacknowledged.
-
-    Returns:
-        Number of results put back, and number of feed entries deleted.
-
-    Raises:
-        ShardUnavailable: try again.
-    """
-    queues = await queue_names(shard)
-    restored, deleted = await shard.run(
-        script("prune"), clock_argument(now), canceled_ttl_seconds, PRUNE_LIMIT, *queues
-    )
-    return int(restored), int(deleted)
-
-
-async def expire_results(shard: Shard, *, now: float | None = None) -> tuple[int, int]:
-    """Delete up to `EXPIRE_LIMIT` results of the feed that have expired.
-
-    Returns:
-        Number of expired results, and how many of them were never pulled.
-
-    Raises:
-        ShardUnavailable: try again.
-    """
-    queues = await queue_names(shard)
-    expired, unpulled = await shard.run(script("expire"), clock_argument(now), EXPIRE_LIMIT, *queues)
-    return int(expired), int(unpulled)
-
-
 @dataclass(frozen=True, slots=True)
 class _Task:
     name: str
@@ -135,6 +102,8 @@ class Maintenance:
         self._known_queues: dict[int, set[str]] = defaultdict(set)
         self._on_jobs_waiting = on_jobs_waiting
         self._owner = f"workmanager-{secrets.token_hex(8)}"
+        self._prune_turns = Counter[int]()
+        self._expire_turns = Counter[int]()
         self._rescue_cursors: dict[int, int] = {}
         self._limit_cursors: dict[int, str] = {}
         self._deferred_cursors: dict[tuple[int, str], int] = {}
@@ -253,13 +222,15 @@ class Maintenance:
             log.info("event=dependents_enqueued shard=%s jobs=%d", shard.prefix, jobs)
 
     async def _prune(self, shard: Shard) -> None:
-        restored, deleted = await prune(shard)
+        self._prune_turns[shard.index] += 1
+        restored, deleted = await prune(shard, turn=self._prune_turns[shard.index])
         if restored or deleted:
             log.info("event=feed_pruned shard=%s restored=%d deleted=%d", shard.prefix, restored, deleted)
 
     async def _expire_results(self, shard: Shard) -> None:
+        self._expire_turns[shard.index] += 1
         while True:
-            expired, unpulled = await expire_results(shard)
+            expired, unpulled = await expire_results(shard, turn=self._expire_turns[shard.index])
             if unpulled:
                 log.info("event=results_expired shard=%s unpulled=%d", shard.prefix, unpulled)
             if expired < EXPIRE_LIMIT:

@@ -10,7 +10,7 @@ from jobqueue.claimed_job import ClaimedJob
 from jobqueue.lifecycle.claim import claim
 from jobqueue.lifecycle.enqueue import EnqueueResult, enqueue
 from jobqueue.lifecycle.finish import Failed, Finished, FinishReport, Retried, Stopped, finish
-from jobqueue.maintenance.periodic import expire_results
+from jobqueue.maintenance.expiry import expire_results
 from jobqueue.model import LEASE_SECONDS, FailureReason, NewJob
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards

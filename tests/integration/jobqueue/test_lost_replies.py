@@ -61,7 +61,7 @@ OPERATIONS: dict[str, Operation] = {
     "pull": lambda shard, claimed: pull(shard, 2, token="t", now=NOW),
     "pull on a lease": lambda shard, claimed: pull(shard, 2, token="t", lease_seconds=9, now=NOW),
     "ack": lambda shard, claimed: acknowledge(shard, ["leased"], now=NOW),
-    "prune": lambda shard, claimed: shard.run(script("prune"), repr(NOW + 100), 2_592_000, 1000, "default"),
+    "prune": lambda shard, claimed: shard.run(script("prune"), repr(NOW + 100), 2_592_000, 1000, 1, "default"),
     "cancel": lambda shard, claimed: cancel(shard, ["q1", "later"], now=NOW),
     "requeue": lambda shard, claimed: requeue(shard, ["bad"], now=NOW),
     "delete": lambda shard, claimed: delete(shard, ["q1", "bad", "done1"]),

@@ -15,7 +15,8 @@ from jobqueue.lifecycle.finish import Outcome, finish
 from jobqueue.lifecycle.leases import LeaseUpdate, extend, reap, rescue
 from jobqueue.lifecycle.pull import acknowledge, pull
 from jobqueue.lifecycle.running_job import save_meta
-from jobqueue.maintenance.periodic import enqueue_due, prune
+from jobqueue.maintenance.expiry import prune
+from jobqueue.maintenance.periodic import enqueue_due
 from jobqueue.maintenance.sweep import sweep
 from jobqueue.servers.connection_pool import INFO_MAX_AGE_SECONDS
 from jobqueue.sharding.shard import MEMORY_LIMIT_SHARE, Shard

@@ -25,7 +25,8 @@ from jobqueue.lifecycle.enqueue import EnqueueOutcome, enqueue
 from jobqueue.lifecycle.finish import finish
 from jobqueue.lifecycle.leases import LeaseUpdate, extend, reap, rescue
 from jobqueue.lifecycle.pull import pull
-from jobqueue.maintenance.periodic import enqueue_due, expire_results, prune
+from jobqueue.maintenance.expiry import expire_results, prune
+from jobqueue.maintenance.periodic import enqueue_due
 from jobqueue.maintenance.sweep import sweep
 from jobqueue.model import FAILURE_TTL_SECONDS, LEASE_SECONDS, NewJob
 from jobqueue.rq_call import decode_call

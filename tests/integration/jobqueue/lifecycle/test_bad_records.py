@@ -17,7 +17,8 @@ from jobqueue.lifecycle.control import cancel, delete, requeue
 from jobqueue.lifecycle.finish import finish
 from jobqueue.lifecycle.leases import RESCUE_GRACE_SECONDS, LeaseUpdate, extend, reap, rescue
 from jobqueue.lifecycle.pull import pull
-from jobqueue.maintenance.periodic import enqueue_due, prune
+from jobqueue.maintenance.expiry import prune
+from jobqueue.maintenance.periodic import enqueue_due
 from jobqueue.model import MAX_LOSSES
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards

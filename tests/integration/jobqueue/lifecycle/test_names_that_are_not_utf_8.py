@@ -12,7 +12,8 @@ from jobqueue.lifecycle.claim import release
 from jobqueue.lifecycle.control import requeue_failed
 from jobqueue.lifecycle.finish import Failed, finish
 from jobqueue.lifecycle.leases import LeaseUpdate, extend, reap
-from jobqueue.maintenance.periodic import enqueue_due, prune
+from jobqueue.maintenance.expiry import prune
+from jobqueue.maintenance.periodic import enqueue_due
 from jobqueue.maintenance.reaped_jobs import report_reaped
 from jobqueue.maintenance.rq_wakeups import wake_workers
 from jobqueue.model import ALL_QUEUES, FAILURE_TTL_SECONDS, FailureReason, Status

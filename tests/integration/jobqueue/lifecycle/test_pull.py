@@ -8,7 +8,7 @@ import pytest
 from jobqueue.lifecycle.control import delete
 from jobqueue.lifecycle.finish import finish
 from jobqueue.lifecycle.pull import MAX_PULL_BYTES, PullOrder, acknowledge, pull
-from jobqueue.maintenance.periodic import prune
+from jobqueue.maintenance.expiry import prune
 from jobqueue.model import HOUR_SECONDS, RQ_RESULT_TTL_SECONDS
 from jobqueue.sharding.shard import Shard
 from tests.integration.jobqueue.queue_helpers import (

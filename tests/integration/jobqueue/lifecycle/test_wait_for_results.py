@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from jobqueue.lifecycle.pull import pull, wait_for_results
-from jobqueue.maintenance.periodic import prune
+from jobqueue.maintenance.expiry import prune
 from jobqueue.sharding.shard import Shard
 from tests.integration.jobqueue.queue_helpers import NOW, complete_jobs
 

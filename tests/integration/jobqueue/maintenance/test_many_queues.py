@@ -4,11 +4,14 @@ import asyncio
 import contextlib
 from collections.abc import Coroutine
 
+from jobqueue import keys
+from jobqueue.maintenance.expiry import MAX_TURN_QUEUES, prune
 from jobqueue.maintenance.periodic import Maintenance
 from jobqueue.maintenance.rq_wakeups import wake_for_rq_jobs
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
-from tests.integration.jobqueue.queue_helpers import enqueue_jobs
+from tests.integration.jobqueue.queue_helpers import NOW, enqueue_jobs
+from workmanager.local.valkey import ValkeyServer
 
 QUEUES = 30
 SECONDS = 1.5
@@ -26,6 +29,40 @@ async def test_queues_without_due_jobs_are_not_visited(any_shards: Shards, shard
         await enqueue_jobs(shard, f"job-{number}", queue=f"queue-{number}", due_at=9e9)
     # The names of the queues, and which are due; the script may have to be loaded.
     assert await _calls_of(shard, Maintenance(any_shards)._enqueue_due(shard)) <= 3
+
+
+async def test_idle_queues_cost_few_commands(any_shards: Shards, shard: Shard, shared_server: ValkeyServer) -> None:
+    names = [f"queue-{number}" for number in range(3 * MAX_TURN_QUEUES)]
+    await enqueue_jobs(shard, "one-that-waits", queue=names[150])
+    await shard.execute(("SADD", keys.queues(shard.prefix), *(keys.queue(shard.prefix, name) for name in names)))
+    maintenance = Maintenance(any_shards)
+    steps = (maintenance._enqueue_due, maintenance._wake_workers, maintenance._prune, maintenance._expire_results)
+    shared_server.command("CONFIG", "RESETSTAT")
+    for step in steps:
+        await step(shard)
+    statistics = shared_server.command("INFO", "commandstats").values()
+    # One that is asked about by itself takes eight or nine of them.
+    assert sum(each["calls"] for each in statistics) < 2 * len(names)
+
+
+async def test_what_has_expired_goes_in_every_queue_in_its_turn(shard: Shard) -> None:
+    names = [f"queue-{number}" for number in range(2 * MAX_TURN_QUEUES + 1)]
+    await shard.execute(
+        ("SADD", keys.queues(shard.prefix), *(keys.queue(shard.prefix, name) for name in names)),
+        *(("ZADD", keys.registry(shard.prefix, "failed", name), NOW - 1, "gone") for name in names),
+    )
+
+    async def left() -> int:
+        asked = (("ZCARD", keys.registry(shard.prefix, "failed", name)) for name in names)
+        return sum(await shard.execute(*asked))
+
+    counts = []
+    for turn in range(7, 10):
+        await prune(shard, turn=turn, now=NOW)
+        counts.append(await left())
+    assert sorted(counts, reverse=True) == counts
+    assert counts[-1] == 0
+    assert counts[0] >= MAX_TURN_QUEUES
 
 
 async def _calls_of(shard: Shard, work: Coroutine[None, None, None]) -> int:

@@ -16,7 +16,8 @@ from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.lifecycle.leases import reap
 from jobqueue.lifecycle.pull import pull
 from jobqueue.maintenance import periodic
-from jobqueue.maintenance.periodic import EXPIRE_LIMIT, Maintenance
+from jobqueue.maintenance.expiry import EXPIRE_LIMIT
+from jobqueue.maintenance.periodic import Maintenance
 from jobqueue.model import MAX_LOSSES, RESULT_TTL_SECONDS
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards

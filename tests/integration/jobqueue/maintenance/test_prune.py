@@ -8,7 +8,8 @@ from jobqueue.lifecycle.control import cancel
 from jobqueue.lifecycle.finish import Outcome, finish
 from jobqueue.lifecycle.leases import LeaseUpdate, extend, reap
 from jobqueue.lifecycle.pull import acknowledge, pull
-from jobqueue.maintenance.periodic import EXPIRE_LIMIT, PRUNE_LIMIT, enqueue_due, expire_results, prune
+from jobqueue.maintenance.expiry import EXPIRE_LIMIT, PRUNE_LIMIT, expire_results, prune
+from jobqueue.maintenance.periodic import enqueue_due
 from jobqueue.model import ALL_QUEUES, DAY_SECONDS, LEASE_SECONDS
 from jobqueue.sharding.shard import Shard
 from jobqueue.workers.registry import register, unregister

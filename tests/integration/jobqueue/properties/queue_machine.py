@@ -13,7 +13,8 @@ from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.lifecycle.finish import Outcome, finish
 from jobqueue.lifecycle.leases import LeaseUpdate, extend, reap
 from jobqueue.lifecycle.pull import acknowledge, pull
-from jobqueue.maintenance.periodic import enqueue_due, expire_results, prune
+from jobqueue.maintenance.expiry import expire_results, prune
+from jobqueue.maintenance.periodic import enqueue_due
 from jobqueue.sharding.shard import Shard
 from tests.integration.jobqueue.properties.queue_model import LEASE_SECONDS, QUEUES, REQUEUABLE, ModelJob, QueueModel
 from tests.integration.jobqueue.properties.shard_snapshot import ShardSnapshot, read_snapshot

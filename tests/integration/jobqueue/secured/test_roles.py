@@ -38,7 +38,8 @@ from jobqueue.lifecycle.finish import Outcome, finish
 from jobqueue.lifecycle.leases import LeaseUpdate, extend, reap, reap_rq_executions
 from jobqueue.lifecycle.pull import acknowledge, pull, wait_for_results
 from jobqueue.lifecycle.running_job import read_job_record, save_meta
-from jobqueue.maintenance.periodic import Maintenance, enqueue_due, prune
+from jobqueue.maintenance.expiry import prune
+from jobqueue.maintenance.periodic import Maintenance, enqueue_due
 from jobqueue.maintenance.rq_wakeups import wake_for_rq_jobs
 from jobqueue.maintenance.sweep import sweep
 from jobqueue.model import ALL_QUEUES, Status

@@ -6,7 +6,7 @@ from redis import Redis
 from rq import Queue
 from rq.worker import Worker
 
-from jobqueue.maintenance.periodic import prune
+from jobqueue.maintenance.expiry import prune
 from jobqueue.model import ALL_QUEUES
 from jobqueue.sharding.shard import Shard
 from jobqueue.workers.messages import WorkerCommand, send_command
