@@ -13,8 +13,9 @@ from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
 from jobqueue.stored_values import integer_of, name_of, number_of, pairs, shown_name, text_of
 
-QUEUES_PER_CALL = 100
-"""They are counted in one call, which takes Redis about a millisecond."""
+QUEUES_PER_CALL = 250
+"""They are counted in one call, which takes Redis about two milliseconds. Each call costs the manager as much as the
+answer about a hundred queues."""
 _MAX_TIME_BYTES = 40
 """How much of a stored time is read, and remembered."""
 _ROW_WIDTH = 10

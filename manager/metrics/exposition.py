@@ -4,6 +4,7 @@ prometheus_client's own writer takes about 5 us for each line, too long for thou
 """
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from itertools import accumulate
 from typing import Literal
 
@@ -75,8 +76,14 @@ def labels_text(**labels: str) -> str:
     return f"{{{','.join(pairs)}}}"
 
 
+Said = tuple[int, bytes, float, float]
+"""An exemplar: the place of its bucket in what `HistogramLines.texts` is given, a job's id, seconds, Unix time."""
+
+
 class HistogramLines:
-    """The lines of histograms of the same labels and bounds, written with templates: there can be thousands.
+    """The lines of histograms of the same labels and bounds: there can be thousands.
+
+    What they have in common is kept once: to read as much text from memory as is written would take longer.
 
     Args:
         names: of the histograms.
@@ -85,34 +92,55 @@ class HistogramLines:
     """
 
     def __init__(self, names: Sequence[str], labels: str, bounds: Sequence[float]) -> None:
-        labels = labels.replace("%", "%%")
         self._width = len(bounds) + 2
-        self._templates = [_template(name, labels, bounds).encode() for name in names]
+        self._parts = _parts(tuple(names), tuple(bounds))
+        self._labels = [labels[1:-1].encode()] * (self._width + 1)
 
-    def texts(self, numbers: Sequence[float], examples: Iterable[tuple[int, bytes]] = ()) -> list[bytes]:
+    def texts(self, numbers: Sequence[float], examples: Sequence[Said] = ()) -> list[bytes]:
         """Return the lines of each histogram.
 
         Args:
             numbers: for each histogram in turn, how many values are in each bucket, not cumulated, and their sum.
-            examples: places in `numbers` of buckets, and what is said of one of their values.
         """
+        width, lines = self._width, self._width + 1
         shown: list[float] = []
-        for start in range(0, len(numbers), self._width):
-            end = start + self._width - 1
+        for start in range(0, len(numbers), width):
+            end = start + width - 1
             shown += accumulate(numbers[start:end])
             shown += (shown[-1], numbers[end])
+        for _, _, seconds, at in examples:
+            shown += (seconds, at)
         values = orjson.dumps(shown)[1:-1].split(b",")
-        for place, said in examples:
-            values[place + place // self._width] += said  # there is a count more for each histogram before
-        lines = self._width + 1
-        return [
-            template % (*values[place * lines : (place + 1) * lines],) for place, template in enumerate(self._templates)
-        ]
+        said = lines * len(self._parts)
+        for place, job_id, _, _ in examples:
+            # There is a count more for each histogram before.
+            values[place + place // width] += b' # {job_id="%b"} %b %b' % (job_id, values[said], values[said + 1])
+            said += 2
+        texts, start = [], 0
+        for parts in self._parts:
+            written = [*parts]
+            written[1::4] = self._labels
+            written[3::4] = values[start : start + lines]
+            texts.append(b"".join(written))
+            start += lines
+        return texts
 
 
-def _template(name: str, labels: str, bounds: Sequence[float]) -> str:
-    buckets = [f'{name}_bucket{{{labels[1:-1]},le="{bound}"}} %b\n' for bound in (*bounds, "+Inf")]
-    return "".join([*buckets, f"{name}_count{labels} %b\n", f"{name}_sum{labels} %b\n"])
+@cache
+def _parts(names: Sequence[str], bounds: Sequence[float]) -> Sequence[Sequence[bytes]]:
+    return [_parts_of_one(name, bounds) for name in names]
+
+
+def _parts_of_one(name: str, bounds: Sequence[float]) -> Sequence[bytes]:
+    """Return for each line of a histogram its begin, a place for the labels, what follows these, and a place for the
+    value; at last the end of the last line.
+    """
+    begins = [(f"{name}_bucket{{", f',le="{bound}"}} ') for bound in (*bounds, "+Inf")]
+    begins += [(f"{name}_count{{", "} "), (f"{name}_sum{{", "} ")]
+    parts: list[bytes] = []
+    for begin, rest in begins:
+        parts += ((f"\n{begin}" if parts else begin).encode(), b"", rest.encode(), b"")
+    return (*parts, b"\n")
 
 
 def escaped(value: str) -> str:

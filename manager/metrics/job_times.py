@@ -2,14 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
-from operator import add
+from operator import itemgetter
+from typing import Any
 
-import orjson
-
-from jobqueue.lifecycle.times import BOUNDS, WIDTH, Example
-from manager.metrics.exposition import Exposition, HistogramLines, escaped, labels_text
-from manager.metrics.stored_times import decode_pair, decode_times
+from jobqueue.lifecycle.times import BOUNDS, WIDTH
+from manager.metrics.exposition import Exposition, HistogramLines, Said, escaped, labels_text
+from manager.metrics.stored_times import decode_pair, decode_times, is_example
 
 _FAMILIES = (
     ("workmanager_job_waiting_seconds", "Time from when a job was enqueued last until it ended, without that it ran"),
@@ -83,20 +81,20 @@ def _new(stored: bytes) -> _Shown | None:
 
 
 def _texts(lines: HistogramLines, stored: Stored, open_metrics: bool) -> list[bytes]:
-    shards = [decode_times(value, examples=open_metrics) for value in stored if value is not None]
-    times = shards[0] if len(shards) == 1 else reduce(add, shards)
-    return lines.texts(times.numbers, _said(times.examples) if open_metrics else ())
+    shards = [decode_times(value) for value in stored if value is not None]
+    numbers, examples = shards[0]
+    if len(shards) > 1:
+        numbers = [*map(sum, zip(*(each for each, _ in shards), strict=True))]
+        examples = [
+            max(filter(is_example, those), key=itemgetter(3), default=0)
+            for those in zip(*(each for _, each in shards), strict=True)
+        ]
+    return lines.texts(numbers, _said(examples) if open_metrics else ())
 
 
-def _said(examples: Sequence[Example | None]) -> Iterator[tuple[int, bytes]]:
-    """Yield the place of each example's bucket, and what is said of it; nothing if another program has written it."""
-    for histogram, example in enumerate(examples):
-        if example is None:
-            continue
-        bucket, job_id, seconds, at = example
-        if type(bucket) is not int or not 0 <= bucket <= len(BOUNDS) or type(job_id) is not str:
-            continue
-        if type(seconds) not in (int, float) or type(at) not in (int, float):
-            continue
-        numbers = orjson.dumps((seconds, at))[1:-1].replace(b",", b" ")
-        yield histogram * WIDTH + bucket, b' # {job_id="%b"} %b' % (escaped(job_id[:64]).encode(), numbers)
+def _said(examples: Sequence[Any]) -> list[Said]:
+    return [
+        (histogram * WIDTH + example[0], escaped(example[1][:64]).encode(), example[2], example[3])
+        for histogram, example in enumerate(examples)
+        if is_example(example)
+    ]

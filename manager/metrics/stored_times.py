@@ -1,15 +1,19 @@
 """Decodes jobs' times as workers have stored them (`jobqueue/lifecycle/times.py`); another program may have written."""
 
 import json
+from collections.abc import Sequence
+from typing import Any
 
 import orjson
 
-from jobqueue.lifecycle.times import HISTOGRAMS, WIDTH, Example, Pair, Times
+from jobqueue.lifecycle.times import BOUNDS, HISTOGRAMS, WIDTH, Example, Pair
 from jobqueue.stored_values import MAX_INTEGER, shown_name
 
 _JOBS = len(HISTOGRAMS)
 _NUMBERS = WIDTH * _JOBS
-_NUMERIC = {int, float}
+_NUMERIC = frozenset({int, float})
+
+_NOTHING: tuple[Sequence[float], Sequence[Any]] = ((0,) * _NUMBERS, (0,) * _JOBS)
 
 
 def decode_pair(stored: bytes) -> Pair | None:
@@ -21,18 +25,30 @@ def decode_pair(stored: bytes) -> Pair | None:
         return None
 
 
-def decode_times(stored: bytes, *, examples: bool = True) -> Times:
-    """Return stored times; nothing if they are something else. Hot path of a scrape: there can be thousands.
+def decode_times(stored: bytes) -> tuple[Sequence[float], Sequence[Any]]:
+    """Return the numbers of stored times, and for each histogram what may be an example; nothing if they are no times.
 
-    Args:
-        examples: whether they are wanted, too.
+    Hot path of a scrape: there can be thousands.
     """
     try:
         found = orjson.loads(stored)
-        numbers, jobs = found["n"], found["e"]
-        well_formed = len(numbers) == _NUMBERS and {*map(type, numbers)} <= _NUMERIC and len(jobs) == _JOBS
-        if well_formed and min(numbers) >= 0 and sum(numbers) <= MAX_INTEGER:
-            return Times(numbers, [Example(*job) if job else None for job in jobs] if examples else [None] * _JOBS)
+        numbers, examples = found["n"], found["e"]
+        is_right = len(numbers) == _NUMBERS and len(examples) == _JOBS and _NUMERIC.issuperset(map(type, numbers))
+        if is_right and min(numbers) >= 0 and sum(numbers) <= MAX_INTEGER:
+            return numbers, examples
     except (ValueError, TypeError, KeyError):
         pass
-    return Times()
+    return _NOTHING
+
+
+def is_example(stored: Any) -> bool:
+    """Return whether something has the values of an `Example`: bucket, job id, seconds, Unix time."""
+    if type(stored) is not list or len(stored) != len(Example._fields):
+        return False
+    bucket, job_id, seconds, at = stored
+    return (
+        (type(bucket) is int and type(job_id) is str and type(seconds) in _NUMERIC and type(at) in _NUMERIC)
+        and 0 <= bucket <= len(BOUNDS)
+        and 0 <= seconds <= MAX_INTEGER
+        and 0 <= at <= MAX_INTEGER
+    )

@@ -7,9 +7,9 @@ import pytest
 from jobqueue import keys
 from jobqueue.inspection.times import read_times
 from jobqueue.lifecycle import times as module
-from jobqueue.lifecycle.times import HISTOGRAMS, OTHERS, Pair, Times, add_times
+from jobqueue.lifecycle.times import HISTOGRAMS, OTHERS, Example, Pair, Times, add_times
 from jobqueue.sharding.shard import Shard
-from manager.metrics.stored_times import decode_pair, decode_times
+from manager.metrics.stored_times import decode_pair, decode_times, is_example
 from tests.integration.jobqueue.queue_helpers import NOW, claim_jobs, enqueue_jobs
 
 PAIR = ("default", "noop")
@@ -23,7 +23,12 @@ def one_job(seconds: float = 0.5, job_id: str = "a", at: float = NOW) -> Times:
 
 
 async def stored(shard: Shard) -> dict[Pair | None, Times]:
-    return {decode_pair(pair): decode_times(value) for pair, value in (await read_times(shard)).items()}
+    return {decode_pair(pair): decoded(value) for pair, value in (await read_times(shard)).items()}
+
+
+def decoded(value: bytes) -> Times:
+    numbers, examples = decode_times(value)
+    return Times([*numbers], [Example(*each) if is_example(each) else None for each in examples])
 
 
 async def test_times_add_up_and_the_newest_example_is_kept(shard: Shard) -> None:

@@ -124,6 +124,24 @@ def test_a_thousand_queues_are_written_in_little_time() -> None:
     assert min(seconds) < 0.1  # 6 ms on an idle machine; prometheus_client takes 200 ms.
 
 
+@pytest.mark.parametrize(
+    "spoilt", [[1], [1, 2, 3, 4], [1, "j", "1", "2"], [99, "j", 1, 2], [1, "j", 1e300, 2], {"at": 1}, 7]
+)
+def test_an_example_that_another_program_has_stored_is_left_out(spoilt: object) -> None:
+    good = one_job(0.5).encode().encode()
+    bad = json.dumps({"n": one_job(0.5).numbers, "e": [spoilt] * len(HISTOGRAMS)}).encode()
+    for shards in ([bad], [good, bad], [bad, good]):
+        totals, shown = QueueTotals(), Exposition(open_metrics=True)
+        times = {index: {b'["q", "f"]': stored} for index, stored in enumerate(shards)}
+        totals.update(dict.fromkeys(times, ShardCounts()), times)
+        totals.show(shown, len(shards))
+        text = shown.text().decode()
+        families = {family.name: family for family in parse_open_metrics(text)}
+        samples = families["workmanager_job_service_seconds"].samples
+        assert [each.value for each in samples if each.name.endswith("_count")] == [len(shards)]
+        assert sum(each.exemplar is not None for each in samples) == shards.count(good)
+
+
 @pytest.mark.parametrize("numbers", [[1e308], [-1], [True], ["7"], [None], [2**63] * 2 + [-(2**63)] * 2 + [0] * 5])
 def test_numbers_that_another_program_has_stored_do_not_spoil_the_text(numbers: list[object]) -> None:
     spoilt = {"n": (numbers * len(Times().numbers))[: len(Times().numbers)], "e": [0] * len(HISTOGRAMS)}
