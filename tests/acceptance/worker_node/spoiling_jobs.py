@@ -46,6 +46,7 @@ def describe() -> dict[str, Any]:
         "hooks": [repr(each) for each in (sys.excepthook, sys.displayhook, sys.unraisablehook, threading.excepthook)],
         "warnings": repr(warnings.filters),
         "settings": [sys.getrecursionlimit(), sys.getswitchinterval(), socket.getdefaulttimeout()],
+        "stack size": threading.stack_size(),
         "garbage collection": [gc.isenabled(), gc.get_threshold()],
         "logging": [logging.root.level, repr(logging.root.handlers), logging.root.manager.disable],
         "temporary directory": tempfile.gettempdir(),
@@ -197,6 +198,7 @@ def settings() -> None:
     sys.setrecursionlimit(300)
     sys.setswitchinterval(1.0)
     socket.setdefaulttimeout(0.001)
+    threading.stack_size(64 * 1024)
 
 
 def garbage_collection() -> None:

@@ -39,6 +39,8 @@ class InterpreterState:
         self._contents = tuple(type(content)(content) for content in _contents())
         self._event_loop = _event_loop()
         self._decimal_context = _decimal_context()
+        self._stack_size = threading.stack_size()
+        threading.stack_size(self._stack_size)  # To read it sets it to 0.
 
     def restore(self) -> None:
         """Restore what differs.
@@ -60,6 +62,7 @@ class InterpreterState:
             _set_contents(self._contents)
         if _event_loop() != self._event_loop:
             _set_event_loop(self._event_loop)
+        threading.stack_size(self._stack_size)
         if _any_random._inst.gauss_next is not self._gauss_sample:
             self._gauss_sample = reseed()
         if "decimal" in sys.modules:
