@@ -2,10 +2,12 @@
 
 A master that was cut off by a network partition takes writes until it notices, and its replica, on the other side,
 replaces it without them. So writes to a master without replicas count only once it is certain that the master did not
-lose them through a partition. There are two proofs:
+lose them through a partition. There are three proofs:
 
-1. A majority of the masters have heard from it since, and call it a master (`jobqueue/servers/quorum.py`).
-2. If they cannot be asked: it has been with the majority, and without replicas, for longer than a failover takes,
+1. A majority of the masters know no server that could replace it (`jobqueue/servers/quorum.py`). This is so when it has
+   just been promoted itself.
+2. A majority of the masters have heard from it since, and call it a master.
+3. If they cannot be asked: it has been with the majority, and without replicas, for longer than a failover takes,
    1.5 x node timeout + 0.5 s. A master that was cut off stops within 1.5 x node timeout (`cluster_state:fail`), and one
    that was replaced learns of it as soon as it is in touch with the others again.
 """
@@ -95,7 +97,7 @@ class UnreplicatedMaster:
         """Take the majority's word into account; return whether the server is trusted now.
 
         Args:
-            contact_time: each of a majority has heard from the server after this time, in monotonic seconds.
+            contact_time: see `quorum.majority_contact_time`.
         """
         if self._state is not None and contact_time > self._since + MAX_UNREAD_SECONDS:
             # Trusted without asking again, until its state changes.

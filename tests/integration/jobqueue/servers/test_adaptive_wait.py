@@ -14,6 +14,7 @@ from jobqueue.lifecycle.control import cancel, delete, requeue
 from jobqueue.lifecycle.enqueue import EnqueueOutcome, enqueue
 from jobqueue.lifecycle.finish import finish
 from jobqueue.lifecycle.pull import acknowledge, pull
+from jobqueue.servers import adaptive_wait
 from jobqueue.servers.adaptive_wait import DEFAULT_NODE_TIMEOUT_SECONDS, POLL_SECONDS
 from jobqueue.servers.connection_pool import ServerPool
 from jobqueue.servers.quorum import VIEW_COMMANDS, last_contact_with_majority
@@ -228,6 +229,35 @@ async def test_trust_needs_the_majority_or_the_trust_delay(
     assert seconds >= (TRUST_DELAY_SECONDS if forbidden == "cluster|nodes" else MAX_UNREAD_SECONDS)
 
 
+async def test_a_master_that_has_just_been_promoted_is_trusted_at_once(
+    cluster: ValkeyCluster,
+    shards: Shards,
+    shard: Shard,
+    master: ValkeyServer,
+    replica: ValkeyServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No server could replace it, so that nobody needs to have heard from it since."""
+    monkeypatch.setattr(adaptive_wait, "POLL_SECONDS", 600.0)
+    monkeypatch.setattr(adaptive_wait, "trust_delay_seconds", lambda _: 600.0)
+    await enqueue_jobs(shard, "a")
+    others = [server for server in cluster.masters() if server is not master]
+    await asyncio.to_thread(master.kill)
+    await asyncio.to_thread(until, lambda: all(_calls_master(server, replica) for server in (replica, *others)))
+    async with asyncio.timeout(30):
+        # The first try finds the old master gone.
+        await enqueue(shard, [new_job("b")], retry_seconds=20)
+    # Its old master comes back as its replica, and must confirm from then on.
+    await asyncio.to_thread(master.start)
+    await asyncio.to_thread(until, lambda: _has_online_replica(replica))
+    master.pause()
+    try:
+        with pytest.raises(ShardUnavailable, match="no replica"):
+            await enqueue_jobs(shard, "c")
+    finally:
+        master.resume()
+
+
 async def test_masters_without_recent_contact_do_not_vouch_for_a_silent_master(
     shards: Shards, master: ValkeyServer
 ) -> None:
@@ -283,6 +313,12 @@ async def _enqueue_seconds(shard: Shard) -> float:
     started = time.monotonic()
     await enqueue_jobs(shard, f"job-{started}")
     return time.monotonic() - started
+
+
+def _calls_master(server: ValkeyServer, other: ValkeyServer) -> bool:
+    """Return whether `server` knows `other` as a master with slots."""
+    lines = [line.split() for line in server.command("CLUSTER", "NODES").splitlines()]
+    return any(f":{other.port}@" in line[1] and "master" in line[2] and len(line) > 8 for line in lines)
 
 
 def _has_online_replica(master: ValkeyServer) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from redis.exceptions import ResponseError
 
-from jobqueue.servers.quorum import NEVER, MasterView, TimedView, majority_contact_time
+from jobqueue.servers.quorum import ALWAYS, NEVER, MasterView, TimedView, majority_contact_time
 
 NODES = b"""\
 a1 10.0.0.1:6379@16379,,shard-id=x master - 0 1700000000500 4 connected 0-8191
@@ -49,12 +49,34 @@ def test_an_error_reply_makes_no_view() -> None:
         MasterView.parse([ResponseError("NOPERM no such right"), INFO, TIME])
 
 
-OWN = MasterView("m", can_vote=True, master_count=3, seconds_since_contact={})
+@pytest.mark.parametrize("flags", [b"slave", b"slave,fail?", b"slave,fail", b"slave,noaddr"])
+def test_a_master_that_no_server_follows_is_irreplaceable(flags: bytes) -> None:
+    """A failed replica may be back at any moment."""
+    text = nodes().replace(b" slave a1 ", b" " + flags + b" a1 ")
+    assert MasterView.parse([text, INFO, TIME]).irreplaceable == {"b1", "w1"}
+
+
+def test_none_is_irreplaceable_while_a_replica_follows_a_server_without_slots() -> None:
+    """It will follow the master that has taken them."""
+    text = nodes().replace(b" slave a1 ", b" slave old ")
+    assert MasterView.parse([text, INFO, TIME]).irreplaceable == set()
+
+
+def make_view(name: str, seconds_since_contact: dict[str, float], *irreplaceable: str, size: int = 3) -> MasterView:
+    return MasterView(name, True, size, seconds_since_contact, frozenset(irreplaceable))
+
+
+OWN = make_view("m", {})
 
 
 def view_of(name: str, seconds: float, *, asked_at: float = 100.0, size: int = 3) -> TimedView:
     """The view of a master that heard from `OWN` some seconds before it was asked."""
-    return TimedView(MasterView(name, can_vote=True, master_count=size, seconds_since_contact={"m": seconds}), asked_at)
+    return TimedView(make_view(name, {"m": seconds}, size=size), asked_at)
+
+
+def view_without_successor(name: str, *, size: int = 3, can_vote: bool = True) -> TimedView:
+    """The view of a master that knows no server that could replace `OWN`, and has not heard from it."""
+    return TimedView(replace(make_view(name, {}, "m", size=size), can_vote=can_vote), 100.0)
 
 
 @pytest.mark.parametrize(
@@ -70,16 +92,40 @@ def view_of(name: str, seconds: float, *, asked_at: float = 100.0, size: int = 3
         # A server that is asked at two addresses has one vote.
         ([view_of("b", 0.5, size=5), view_of("b", 0.5, size=5)], NEVER),
         ([view_of("m", 0.5)], NEVER),
-        ([TimedView(MasterView("b", can_vote=False, master_count=3, seconds_since_contact={"m": 0.5}), 100.0)], NEVER),
-        ([TimedView(MasterView("b", can_vote=True, master_count=3, seconds_since_contact={"x": 0.5}), 100.0)], NEVER),
+        ([TimedView(replace(make_view("b", {"m": 0.5}), can_vote=False), 100.0)], NEVER),
+        ([TimedView(make_view("b", {"x": 0.5}), 100.0)], NEVER),
     ],
 )
 def test_contact_needs_a_majority(views: list[TimedView], contact_time: float) -> None:
     assert majority_contact_time(OWN, views) == contact_time
 
 
+@pytest.mark.parametrize(
+    ("own_successor_known", "views", "contact_time"),
+    [
+        (False, [view_without_successor("b")], ALWAYS),
+        (False, [view_without_successor("b"), view_of("c", 0.5)], ALWAYS),
+        # The next ones prove nothing, so that only contact counts.
+        (True, [view_without_successor("b"), view_of("c", 0.5)], 99.5),
+        (False, [], NEVER),
+        (False, [view_of("c", 0.5)], 99.5),
+        (False, [view_without_successor("b", can_vote=False)], NEVER),
+        (False, [view_without_successor("m")], NEVER),
+        # Two of five would be less than a majority with it; a server that is asked at two addresses has one vote.
+        (False, [view_without_successor("b", size=5)] * 2, NEVER),
+        (False, [view_without_successor("b", size=5), view_without_successor("c", size=5)], ALWAYS),
+    ],
+)
+def test_a_majority_that_knows_no_successor_needs_no_contact(
+    own_successor_known: bool, views: list[TimedView], contact_time: float
+) -> None:
+    own = OWN if own_successor_known else make_view("m", {}, "m")
+    assert majority_contact_time(own, views) == contact_time
+
+
 def test_a_master_outside_the_majority_has_no_contact() -> None:
-    assert majority_contact_time(replace(OWN, can_vote=False), [view_of("b", 0.1), view_of("c", 0.1)]) == NEVER
+    cut_off = replace(make_view("m", {}, "m"), can_vote=False)
+    assert majority_contact_time(cut_off, [view_of("b", 0.1), view_without_successor("c")]) == NEVER
 
 
 def test_a_single_master_has_no_contact() -> None:
