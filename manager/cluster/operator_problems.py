@@ -7,12 +7,12 @@ from manager.cluster.cluster_view import Views, is_foreign, locate, slot_owner
 from manager.cluster.member_views import MemberView, NodeEntry
 from manager.cluster.slot_ranges import Address, SlotRange
 
-FAILOVER_ELIGIBLE_SECONDS = 23.0
+FAILOVER_ELIGIBLE_SECONDS = 23.8
 """A replica that has been unlinked for longer never takes over from its master automatically.
 
 Node timeout x (1 + cluster-replica-validity-factor) + repl-ping-replica-period, with the settings of
-workmanager/store_settings.py and Redis' default factor of 10. The additional node timeout is the time until the master
-is found to have failed. Source: the Redis manual, `redis.conf`, "cluster-replica-validity-factor".
+workmanager/store_settings.py. The additional node timeout is the time until the master is found to have failed. Source:
+the Redis manual, `redis.conf`, "cluster-replica-validity-factor".
 """
 
 _EMPTY_IT = "move its data directory away and start it again"

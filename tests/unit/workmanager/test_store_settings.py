@@ -70,5 +70,10 @@ def test_a_usage_error_names_the_option(capsys: pytest.CaptureFixture[str], argu
     assert message in capsys.readouterr().err
 
 
+def test_a_server_may_pause_for_a_second(capsys: pytest.CaptureFixture[str]) -> None:
+    """A fifth more, so that it can answer what has arrived meanwhile."""
+    assert int(_printed(capsys, *REQUIRED)["cluster-node-timeout"]) >= 1200
+
+
 def test_a_dead_server_restarts_only_after_its_replica_has_taken_over(capsys: pytest.CaptureFixture[str]) -> None:
     assert int(_printed(capsys, *REQUIRED)["cluster-node-timeout"]) / 1000 + 8 <= RESTART_SECONDS

@@ -1,6 +1,7 @@
 """A master is killed under load: every acknowledged job is finished and recorded once, and no client restarts."""
 
 import asyncio
+import math
 from collections.abc import Callable
 
 import pytest
@@ -12,6 +13,7 @@ from jobqueue.sharding.shards import Shards
 from tests.integration.jobqueue.queue_helpers import enqueue_jobs, master_port_of, new_job, queued_ids, replica_of
 from tests.integration.jobqueue.servers.queue_load import running_load
 from tests.waiting import until_async
+from workmanager.local.valkey import ValkeyServer
 from workmanager.local.valkey_cluster import ValkeyCluster
 
 
@@ -72,6 +74,27 @@ async def test_calls_to_a_silent_master_end_when_its_replica_is_promoted(cluster
         await shards.close()
 
 
+async def test_a_master_that_pauses_for_a_second_is_not_replaced(cluster: ValkeyCluster) -> None:
+    shards = await Shards.connect(cluster.url)
+    (shard, *_) = shards
+    seconds = math.inf
+    for number in range(5):
+        if number:
+            await asyncio.to_thread(cluster.repair)
+        await enqueue(shard, [new_job(f"a-{number}")], retry_seconds=20)
+        (master,) = (server for server in cluster.servers if server.port == master_port_of(shards, shard))
+        epoch = _cluster_epoch(master)
+        seconds = await _pause(master, 1.0)
+        if seconds < 1.1:  # Else other programs kept this one from resuming it in time.
+            break
+    assert seconds < 1.1
+    await enqueue(shard, [new_job("b")], retry_seconds=20)
+    await asyncio.sleep(1.0)  # Time for an election, if there was one.
+    assert master in cluster.masters()
+    assert _cluster_epoch(master) == epoch
+    await shards.close()
+
+
 @pytest.mark.usefixtures("long_replica_timeout")
 async def test_a_silent_replica_leaves_the_outcome_unknown(cluster: ValkeyCluster) -> None:
     shards = await Shards.connect(cluster.url)
@@ -88,6 +111,24 @@ async def test_a_silent_replica_leaves_the_outcome_unknown(cluster: ValkeyCluste
     await enqueue_jobs(shard, "b")
     assert await queued_ids(shard) == ["a", "b"]
     await shards.close()
+
+
+async def _pause(server: ValkeyServer, seconds: float) -> float:
+    """Pause a server; return how long that was in fact."""
+    loop = asyncio.get_running_loop()
+    paused_at = loop.time()
+    server.pause()
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        server.resume()
+    return loop.time() - paused_at
+
+
+def _cluster_epoch(server: ValkeyServer) -> str:
+    """Return the cluster's epoch, which each election increases."""
+    lines = str(server.command("CLUSTER", "INFO")).splitlines()
+    return next(line for line in lines if line.startswith("cluster_current_epoch"))
 
 
 async def _enqueue_after(seconds: float, shard: Shard) -> None:
