@@ -40,8 +40,9 @@ class Cause(StrEnum):
 
     `CAPACITY`: the pool has no instances at the moment. `POOL_REFUSED`: this pool fails until the setup changes; others
     can work. `THROTTLED`: too many calls; the call was not carried out. `REFUSED`: all calls fail until the setup
-    changes. `TOKEN_EXPIRED`: the instances of this token have terminated. `UNKNOWN`: there was no answer, or none that
-    says whether the call was carried out.
+    changes. `TOKEN_EXPIRED`: nothing can come of this launch any more. `GONE`: the fleet says that what the call names
+    has ended or does not exist, which can be wrong for a while, or true of a part of it. `UNKNOWN`: there was no
+    answer, or none that says whether the call was carried out.
     """
 
     CAPACITY = "capacity"
@@ -49,6 +50,7 @@ class Cause(StrEnum):
     THROTTLED = "throttled"
     REFUSED = "refused"
     TOKEN_EXPIRED = "token_expired"
+    GONE = "gone"
     UNKNOWN = "unknown"
 
 

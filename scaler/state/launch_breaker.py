@@ -65,7 +65,7 @@ class LaunchBreaker:
             cooldowns = {**cooling, pool: now + POOL_COOLDOWN_SECONDS}
         if cause in (Cause.CAPACITY, Cause.POOL_REFUSED):
             return replace(self, cooldowns=cooldowns, last_failure=description)
-        if cause in (Cause.THROTTLED, Cause.UNKNOWN, Cause.REFUSED):
+        if cause in (Cause.THROTTLED, Cause.UNKNOWN, Cause.REFUSED) or (cause is Cause.GONE and refused):
             first = REFUSED_BACKOFF_SECONDS if cause is Cause.REFUSED else FIRST_BACKOFF_SECONDS
             longest = min(MAX_BACKOFF_SECONDS, first * 2.0 ** min(self.failures, 16))
             # Full jitter with a minimum pause, as AWS advises for throttled calls.

@@ -117,8 +117,10 @@ _CODES: Mapping[ErrorMeaning, str] = {
     # It is not known whether the call was carried out; or the next one can succeed.
     _UNKNOWN: """IncorrectInstanceState IncorrectState InternalError InternalFailure InvalidInstanceState
         InvalidNextToken InvalidPaginationToken InvalidState RequestTimeout ServiceUnavailable Unavailable""",
-    # What the call names is gone. `InvalidInstanceID.NotFound` counts as terminated.
-    ErrorMeaning(Cause.TOKEN_EXPIRED): "IdempotentInstanceTerminated InvalidInstanceID.NotFound",
+    # What the call names is gone. EC2 can say the second one of a young instance that lives:
+    # https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
+    # No document says whether it says the first one if only some of a launch's instances have terminated.
+    ErrorMeaning(Cause.GONE): "IdempotentInstanceTerminated InvalidInstanceID.NotFound",
 }
 INSTANCE_CODES = frozenset(
     {

@@ -128,7 +128,7 @@ class Ec2Fleet:
             more = {"NextToken": token}
 
     async def terminate(self, ids: Sequence[str]) -> Mapping[str, FleetError | None]:
-        """Call TerminateInstances. Instances that EC2 no longer knows count as terminated.
+        """Call TerminateInstances.
 
         EC2 refuses a call that names one instance that cannot be terminated, for all of them (all in its zone, if the
         instance has termination protection). So the call is repeated for each half, up to `MAX_TERMINATION_CALLS`.
@@ -158,7 +158,7 @@ class Ec2Fleet:
                     half = len(group) // 2
                     groups.extendleft((group[half:], group[:half]))
                 else:
-                    outcomes[group[0]] = None if error.code == "InvalidInstanceID.NotFound" else error
+                    outcomes[group[0]] = error
         if failure is not None and not outcomes:
             raise failure
         return outcomes

@@ -155,8 +155,10 @@ class FakeCloud:
                 self.violations.append(f"{intent.token} was repeated with other arguments")
             if self.happens("repeat_refused"):
                 raise refusal(self.rng.choice(REPEAT_CODES))
-            if all(machine.ended for machine in machines):
-                raise FleetError(Cause.TOKEN_EXPIRED, "IdempotentInstanceTerminated", "the instances have terminated")
+            ended = [machine.ended for machine in machines]
+            # No document says which it is if only some have ended.
+            if all(ended) or (any(ended) and self.rng.random() < 0.5):
+                raise refusal("IdempotentInstanceTerminated")
             self.launched[request.pool] += 1
             return machines
         pool = intent.request.pool
@@ -187,6 +189,8 @@ class FakeCloud:
             is_late = now - machine.launched_at > PROFILE.boot_timeout_seconds
             if machine.boots_at is not None and self.registered_at(id_) is None and not is_late:
                 self.violations.append(f"{id_} was terminated at {now:.0f} while it booted")
+            if now < machine.hidden_until:
+                return refusal("InvalidInstanceID.NotFound")
             if now < machine.protected_until:
                 return refusal("OperationNotPermitted")
             machine.ended = True

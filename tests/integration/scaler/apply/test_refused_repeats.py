@@ -21,6 +21,7 @@ REFUSALS = [
     FleetError(Cause.REFUSED, "IdempotentParameterMismatch", "other arguments"),
     FleetError(Cause.THROTTLED, "RequestLimitExceeded", "slow down"),
     FleetError(Cause.CAPACITY, "InsufficientInstanceCapacity", "none left"),
+    FleetError(Cause.GONE, "IdempotentInstanceTerminated", "one of them has terminated"),
 ]
 
 

@@ -1,5 +1,6 @@
 """EC2 in memory, as boto3's client shows it: it refuses what a test says, with EC2's codes."""
 
+import itertools
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -33,6 +34,7 @@ class ScriptedEc2:
         self.protected: dict[str, str] = {}
         self.hidden_seconds = 0.0
         self.lost_answers = 0
+        self._numbers = itertools.count()
         self._by_token: dict[str, list[dict[str, Any]]] = {}
 
     def run_instances(self, **arguments: Any) -> Mapping[str, Any]:
@@ -83,7 +85,7 @@ class ScriptedEc2:
             raise error(code, method, "as the test says")
 
     def _launch(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        id_ = f"i-{len(self.instances):04d}"
+        id_ = f"i-{next(self._numbers):04d}"
         self.instances[id_] = {
             "InstanceId": id_,
             "State": {"Name": "running"},

@@ -34,14 +34,15 @@ HIDDEN_SECONDS = 45.0
 CALLS_SECONDS, MAX_CALLS = 300.0, 100
 """At most 20 calls a minute, on average over some minutes: those of instances that cannot be ended come at once."""
 
-SAY_WHAT_IS_GONE = {"IdempotentInstanceTerminated", "InvalidInstanceID.NotFound"}
-"""The scaler believes them, so EC2 must not say them of what lives (docs/operating.md, Known limits)."""
-ALL = [code for codes in _CODES.values() for code in codes.split() if code not in SAY_WHAT_IS_GONE]
-ONE_OF_EACH = [codes.split()[0] for codes in _CODES.values() if codes.split()[0] in ALL]
+ALL = [code for codes in _CODES.values() for code in codes.split()]
+ONE_OF_EACH = [codes.split()[0] for codes in _CODES.values()]
 ALWAYS = [
     ("InsufficientInstanceCapacity", ""),
     ("InvalidSubnetID.NotFound", "RequestLimitExceeded"),
     ("ExpiredToken", "InternalError"),
+    # Although the instances live:
+    ("IdempotentInstanceTerminated", ""),
+    ("InvalidInstanceID.NotFound", ""),
 ]
 """Codes of RunInstances and TerminateInstances, and at the same time of DescribeInstances ('': it is not refused)."""
 EVERY = [*((code, "") for code in ALL), *(("", code) for code in ALL), *product(ONE_OF_EACH, ONE_OF_EACH)]

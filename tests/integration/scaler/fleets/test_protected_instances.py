@@ -1,4 +1,4 @@
-"""An instance that EC2 does not let go: the others end; it is told once, counts towards the limit, is seldom asked."""
+"""An instance that EC2 does not let go, or does not know: the others end; it is told, counts, is asked for seldom."""
 
 import logging
 
@@ -6,7 +6,7 @@ import pytest
 
 from jobqueue.sharding.shard import Shard
 from jobqueue.workers.registry import WorkerRecord, register, unregister
-from scaler.apply.terminations import REFUSED_PAUSE_SECONDS
+from scaler.apply.terminations import REFUSED_PAUSE_SECONDS, UNKNOWN_PAUSE_SECONDS
 from scaler.fleets.ec2.capacity_pools import Ec2Plan
 from scaler.fleets.ec2.fleet import Ec2Fleet
 from scaler.loop import ScalerLoop
@@ -68,6 +68,31 @@ async def test_the_others_end_and_the_protected_ones_count_and_are_told_once(
     ec2.protected.clear()
     await _run(loop_, clock, REFUSED_PAUSE_SECONDS - 150.0)
     assert not set(protected).intersection(ec2.living)
+
+
+@pytest.mark.parametrize("lives", [True, False], ids=["it lives", "it is gone"])
+async def test_an_unknown_instance_counts_until_it_has_been_unknown_for_a_while(
+    loop_: ScalerLoop, ec2: ScriptedEc2, clock: FakeClock, caplog: pytest.LogCaptureFixture, lives: bool
+) -> None:
+    """EC2 can say so of one that lives, and does not describe any at once."""
+    unknown = ec2.living[2]
+    first = set(ec2.living)
+    ec2.refusals["terminate_instances"] = lambda arguments: (
+        "InvalidInstanceID.NotFound" if unknown in arguments["InstanceIds"] else None
+    )
+    await _run(loop_, clock, UNKNOWN_PAUSE_SECONDS - 10.0)
+    assert first.intersection(ec2.living) == {unknown}
+    assert len(ec2.living) == LIMITS.max_workers
+    told = [each.getMessage() for each in caplog.records if "event=termination_refused" in each.getMessage()]
+    assert [unknown in text for text in told] == [True]
+    if lives:
+        ec2.refusals.clear()
+    else:
+        del ec2.instances[unknown]
+    await _run(loop_, clock, 30.0)
+    assert unknown not in ec2.living
+    assert len(ec2.living) == LIMITS.max_workers, "its place is free"
+    assert ec2.count("terminate_instances") <= 12
 
 
 async def test_refused_terminations_are_repeated_with_growing_pauses(

@@ -30,7 +30,7 @@ def test_calls_of_another_kind_that_succeed_do_not_count() -> None:
     assert calls.overdue_seconds() is None
 
 
-@pytest.mark.parametrize("cause", [Cause.CAPACITY, Cause.POOL_REFUSED, Cause.TOKEN_EXPIRED])
+@pytest.mark.parametrize("cause", [Cause.CAPACITY, Cause.POOL_REFUSED, Cause.TOKEN_EXPIRED, Cause.GONE])
 def test_a_failure_of_a_call_that_is_allowed_ends_the_refusals(cause: Cause) -> None:
     calls = RefusedCalls()
     _refused(calls, "launch", 0.0)

@@ -57,6 +57,14 @@ def test_a_pool_that_refused_several_instances_cools_down_only_if_it_refuses_one
     assert _most(breaker) == 1
 
 
+def test_after_an_unknown_token_the_next_launch_waits_unless_it_was_a_repetition() -> None:
+    """A repetition has pauses of its own."""
+    first = LaunchBreaker().after_failure(Cause.GONE, "a", "", 10.0, FULL_JITTER, refused=2)
+    assert first.max_launches(booting=0, now=10.0) == 0
+    assert first.cooling_pools(10.0) == set()
+    assert LaunchBreaker().after_failure(Cause.GONE, "a", "", 10.0, FULL_JITTER) == LaunchBreaker()
+
+
 def test_a_pool_that_launched_all_that_was_wanted_is_asked_for_any_number() -> None:
     breaker = LaunchBreaker(max_counts={"a": 2, "b": 4})
     assert _most(breaker.after_success("a", 1)) == 10

@@ -132,7 +132,11 @@ async def test_an_unknown_instance_does_not_prevent_the_termination_of_others(
     stubber.add_client_error("terminate_instances", expected_params={"InstanceIds": ["i-1", "i-2"]}, **unknown)
     stubber.add_client_error("terminate_instances", expected_params={"InstanceIds": ["i-1"]}, **unknown)
     stubber.add_response("terminate_instances", ended("i-2"), {"InstanceIds": ["i-2"]})
-    assert set(await fleet.terminate(["i-1", "i-2"])) == {"i-1", "i-2"}
+    outcomes = await fleet.terminate(["i-1", "i-2"])
+    assert outcomes["i-2"] is None
+    refusal = outcomes["i-1"]
+    assert refusal is not None
+    assert refusal.cause is Cause.GONE
 
 
 @pytest.mark.parametrize(
@@ -160,7 +164,7 @@ async def test_an_unknown_instance_does_not_prevent_the_termination_of_others(
         ("UnauthorizedOperation", 403, Cause.REFUSED),
         ("InvalidAMIID.NotFound", 400, Cause.REFUSED),
         ("IdempotentParameterMismatch", 400, Cause.REFUSED),
-        ("IdempotentInstanceTerminated", 400, Cause.TOKEN_EXPIRED),
+        ("IdempotentInstanceTerminated", 400, Cause.GONE),
     ],
 )
 async def test_every_error_code_has_a_cause(
