@@ -42,13 +42,13 @@ class FeatureLoad:
 
     Attributes:
         submitted: the kind of each acknowledged job, by id.
-        unknown: kinds that a manager did not know, and so did not take.
+        refused: kinds that a manager did not take, as an older version does not know them: its last answer.
         faults: what was wrong, in words.
     """
 
     urls: Sequence[str]
     submitted: dict[str, str] = field(default_factory=dict)
-    unknown: set[str] = field(default_factory=set)
+    refused: dict[str, str] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     _stopping: bool = False
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -83,11 +83,13 @@ class FeatureLoad:
                 if self._stopping:
                     return
                 for kind, body in (*KINDS.items(), ("child", {**_NOOP, "depends_on": [f"long-{number}"]})):
-                    await self._send(client, url, kind, {**body, "id": f"{kind}-{number}"})
+                    # On a cluster, limits are on the first shard, and an id of one's own is on any.
+                    identity = {} if "limits" in body else {"id": f"{kind}-{number}"}
+                    await self._send(client, url, kind, {**body, **identity})
                 await asyncio.sleep(_INTERVAL_SECONDS)
 
     async def _send(self, client: httpx.AsyncClient, url: str, kind: str, body: Mapping[str, Any]) -> None:
-        """Submit one job, again and again until it is acknowledged; the id makes that harmless."""
+        """Submit one job, again and again until it is acknowledged; an id makes that one job, else it may be more."""
         for target in itertools.cycle([url, *self.urls]):
             try:
                 answer = await client.post(f"{target}/jobs", json=body)
@@ -95,9 +97,9 @@ class FeatureLoad:
                 await asyncio.sleep(0.1)
                 continue
             if answer.status_code in _UNKNOWN:
-                self.unknown.add(kind)
+                self.refused[kind] = f"{answer.status_code} {answer.text}"
             elif answer.is_success:
-                self.submitted[body["id"]] = kind
+                self.submitted[answer.json()["id"]] = kind
             elif answer.status_code == 503:
                 await asyncio.sleep(0.1)
                 continue

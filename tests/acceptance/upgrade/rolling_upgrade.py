@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -86,19 +87,35 @@ class RollingUpgrade:
             await asyncio.to_thread(step)
             clients.raise_if_failed()
         await asyncio.gather(*map(_ready, urls))
+        refused_before, features.refused = features.refused, {}
         await asyncio.sleep(self.seconds)
         await clients.stop_submitting()
         await features.stop()
         await features.check_ends(_END_SECONDS)
-        await until_async(lambda: _true(not clients.ledger.undelivered()), _END_SECONDS, wanted="all results")
+        found = await self._find_undelivered(clients)
         await clients.close()
-        verdict = check_deliveries(clients.ledger, {})
+        verdict = check_deliveries(clients.ledger, found)
         if not verdict.is_clean:
             self.faults.append(f"deliveries: {verdict}")
+        if verdict.only_by_id:
+            self.notes.append(f"found by id, as the reply to a pull without lease was lost: {verdict.only_by_id}")
         self.faults += features.faults
         self.notes.append(f"{len(clients.ledger.expected)} values pulled, {len(features.submitted)} other jobs ended")
-        if features.unknown:
-            self.notes.append(f"unknown to {self.old.name}: {', '.join(sorted(features.unknown))}")
+        if self.order == "back":
+            refused_before |= features.refused
+        else:
+            self.faults += [f"{self.new.name} refuses {kind}: {why}" for kind, why in features.refused.items()]
+        if refused_before:
+            self.notes.append(f"unknown to {self.old.name}: {', '.join(sorted(refused_before))}")
+
+    async def _find_undelivered(self, clients: LoadClients) -> dict[str, Any]:
+        """Wait until all results are pulled, and return those that are not, but are stored, by their jobs' ids.
+
+        Without a lease, a result whose pull has no reply, because its server stops, is pulled for good.
+        """
+        with contextlib.suppress(AssertionError):
+            await until_async(lambda: _true(not clients.ledger.undelivered()), _END_SECONDS, wanted="all results")
+        return await clients.find_results(clients.ledger.undelivered())
 
     def _kill_all(self) -> None:
         for program in self._started:
