@@ -118,9 +118,9 @@ class Worker:
         """Claim every queued job and record its failure; return their number."""
         return asyncio.run(self._end_all(lambda job: Failed(job, "noop", 0.01, FailureReason.EXCEPTION, traceback)))
 
-    def claim(self) -> int:
+    def claim(self, lease_seconds: float = 60) -> int:
         """Claim every queued job without running it; return their number."""
-        return asyncio.run(self._end_all(None))
+        return asyncio.run(self._end_all(None, lease_seconds=lease_seconds))
 
     def tell(self, progress: str = "", *lines: str) -> None:
         """Save what every job that was claimed last tells of itself: `progress` as JSON, and lines of its log."""
@@ -135,12 +135,14 @@ class Worker:
         finally:
             await shards.close()
 
-    async def _end_all(self, outcome_of: Callable[[Any], Outcome] | None, *, once: bool = False) -> int:
+    async def _end_all(
+        self, outcome_of: Callable[[Any], Outcome] | None, *, once: bool = False, lease_seconds: float = 60
+    ) -> int:
         shards = await Shards.connect(self._redis_url)
         count, self._claimed = 0, []
         try:
             for shard in shards:
-                while jobs := await claim(shard, self.name, [self._queue], 500, lease_seconds=60):
+                while jobs := await claim(shard, self.name, [self._queue], 500, lease_seconds=lease_seconds):
                     count += len(jobs)
                     self._claimed += jobs
                     if outcome_of is not None:

@@ -81,6 +81,7 @@ def requests(target: Target) -> Iterator[TenantRequest]:
         _of_workflows_and_schedules,
         _of_callbacks,
         _of_many_jobs,
+        _of_later_features,
     ):
         yield from part(target)
 
@@ -375,3 +376,51 @@ def _of_many_jobs(target: Target) -> Iterator[TenantRequest]:
         ("delete", {"status": "finished"}),
     ):
         yield TenantRequest("POST", "/operations", json.dumps({"action": action, "filter": wanted}).encode(), AS_JSON)
+
+
+def _of_later_features(target: Target) -> Iterator[TenantRequest]:
+    """Yield what reaches jobs from the side: streams that go on, pages of lists, runs that are only tried, holders."""
+    queue, job, label = target.queue, target.job("started"), target.label
+    own = {"function": "noop", "queue": OWN_QUEUE}
+    for last_id in ("0-0", "0", "1-1,1-1", "-", "9" * 30, target.cursor):
+        headers = {"Last-Event-ID": last_id}
+        yield TenantRequest("GET", "/events?wait=0", headers=headers)
+        yield TenantRequest("HEAD", f"/jobs/{job}/events", headers=headers)
+        yield TenantRequest("GET", f"/jobs/{job}/logs?after={last_id}")
+    for path in ("/callbacks", "/operations", "/schedules", f"/jobs?label={label}", f"/events?wait=0&label={label}"):
+        separator = "&" if "?" in path else "?"
+        yield TenantRequest("GET", f"{path}{separator}cursor={target.cursor}")
+        yield TenantRequest("GET", f"{path}{separator}limit=1000&queue={queue}")
+    for action in ("requeue", "cancel", "delete"):
+        for wanted in ({"label": label}, {"function": "noop"}, {"function": "noop", "queue": queue}):
+            body = {"action": action, "filter": wanted, "dry_run": True}
+            yield TenantRequest("POST", "/operations", json.dumps(body).encode(), AS_JSON)
+    for jobs in (
+        {"a": {**own, "depends_on": [{"job": target.job("finished"), "when": "ended"}]}},
+        {"a": {**own, "unique": {"key": f"{target.prefix}-unique", "within": 60}}},
+        {"a": {**own, "id": target.job("queued")}},
+    ):
+        yield TenantRequest("POST", "/workflows", json.dumps({"jobs": jobs}).encode(), AS_JSON)
+    for parents in ([target.job("started")], [target.workflow], [OWN_JOB, target.job("queued")]):
+        body = {**own, "depends_on": [{"job": each, "when": "ended"} for each in parents]}
+        yield TenantRequest("POST", "/jobs", json.dumps(body).encode(), AS_JSON)
+        yield TenantRequest("POST", "/jobs/batch", json.dumps(body).encode(), {"Content-Type": "application/x-ndjson"})
+    for template in ({"function": "noop", "queue": queue}, {**own, "depends_on": [target.job("finished")]}):
+        for query in ("", "?dry_run=true"):
+            body = {"cron": "0 0 1 1 *", "job": template}
+            yield TenantRequest("PUT", f"/schedules/{target.prefix}-new{query}", json.dumps(body).encode(), AS_JSON)
+    for accept in ("application/openmetrics-text", "text/plain;version=0.0.4", "*/*"):
+        yield TenantRequest("GET", "/metrics", headers={"Accept": accept})
+    for query in (f"cursor={target.cursor}", f"label={label}", f"search={target.prefix}", f"limit=1000&queue={queue}"):
+        yield TenantRequest("GET", f"/dashboard/jobs?{query}", headers={"Accept": "text/html"})
+        yield TenantRequest("GET", f"/dashboard/failures?{query}", headers={"Accept": "text/html"})
+        yield TenantRequest("HEAD", f"/dashboard/events?page=jobs&{query}")
+    for page in ("limits", "keys", "audit", "workers"):
+        yield TenantRequest("GET", f"/dashboard/{page}?key={target.prefix}&queue={queue}")
+    yield TenantRequest("HEAD", f"/dashboard/events?page=job&id={job}")
+    yield TenantRequest("POST", f"/workers/{queue}/drain")
+    yield TenantRequest("POST", f"/dashboard/workers/{queue}/drain", b"", AS_FORM)
+    yield TenantRequest("POST", f"/dashboard/keys/{target.key_id}/revoke", b"", AS_FORM)
+    yield TenantRequest("POST", f"/callbacks/listen?name={target.prefix}&wait=0", b"", AS_JSON)
+    for method in ("TRACE", "PROPFIND"):
+        yield TenantRequest(method, f"/jobs/{job}")

@@ -1,5 +1,6 @@
-"""A key that is bound to a queue reaches nothing of another queue: each of 600 tries is answered as for nothing."""
+"""A key that is bound to a queue reaches nothing of another queue: each of 650 tries is answered as for nothing."""
 
+import asyncio
 import re
 import socket
 from base64 import b64decode, b64encode
@@ -13,6 +14,8 @@ import httpx
 import pytest
 from redis import Redis
 
+from jobqueue.sharding.shards import Shards
+from jobqueue.workers.registry import WorkerHeartbeat, WorkerRecord, register, send_worker_heartbeat
 from tests.acceptance.manager.conftest import HEADER, Worker
 from tests.acceptance.manager.keyed_managers import as_, create
 from tests.acceptance.manager.manager_program import ManagerProgram
@@ -54,7 +57,7 @@ def victim(managers: tuple[ManagerProgram, ManagerProgram]) -> Iterator[Target]:
         submit("failed")
         worker.fail_all(f"{HEADER}\nValueError: {SECRET}")
         submit("started")
-        worker.claim()
+        worker.claim(lease_seconds=600)
         submit("queued", labels={"owner": PREFIX})
         submit("scheduled", delay=600)
         submit("canceled")
@@ -154,6 +157,50 @@ def test_of_an_id_that_another_tenants_job_has_only_that_is_told(
         assert word not in refused.text
 
 
+def test_a_name_that_another_tenant_has_is_refused_and_stays_theirs(
+    first: ManagerProgram, operator: httpx.Client, victim: Target, tenant: str
+) -> None:
+    own = {"function": "noop", "queue": OWN_QUEUE}
+    plan = f"/schedules/{victim.schedule}"
+    before = _state(first, operator)
+    with as_(first, tenant) as client:
+        answers = [
+            client.put(plan, json={"every": "1h", "job": own}),
+            client.put(f"{plan}?dry_run=true", json={"every": "1h", "job": own}),
+            client.post("/workflows", json={"id": victim.workflow, "jobs": {"a": own}}),
+            client.post("/workflows", json={"id": victim.workflow, "jobs": {"a": own}, "finally": own}),
+            client.post("/operations", json={"id": victim.operation, "action": "cancel", "filter": {}}),
+            client.post(
+                "/operations",
+                json={"id": victim.operation, "action": "cancel", "filter": {"queue": OWN_QUEUE, "function": "none"}},
+            ),
+        ]
+    for answer in answers:
+        assert answer.status_code in (403, 409, 422), (answer.request.url, answer.text)
+        for word in (SECRET, QUEUE):
+            assert word not in answer.text
+    assert _state(first, operator) == before
+
+
+def test_who_holds_the_places_of_a_limit_is_not_told_to_another_tenant(
+    first: ManagerProgram, operator: httpx.Client, tenant: str
+) -> None:
+    limits = [{"key": f"{PREFIX}-places", "concurrency": 1}]
+    holder = {"id": f"{PREFIX}-holder", "function": "noop", "queue": f"{QUEUE}-places", "limits": limits}
+    operator.post("/jobs", json=holder).raise_for_status()
+    Worker(first.redis_url, f"{QUEUE}-places").claim(lease_seconds=600)
+    with as_(first, tenant) as client:
+        waiting = client.post("/jobs", json={"function": "noop", "queue": OWN_QUEUE, "limits": limits}).json()["id"]
+        asyncio.run(_serve(first.redis_url, OWN_QUEUE))
+        texts = [client.get(f"/jobs/{waiting}{view}").text for view in ("", "/explain")]
+        texts.append(client.get(f"/dashboard/jobs/{waiting}", headers={"Accept": "text/html"}).text)
+    assert f"{PREFIX}-places" in texts[1]
+    assert f"{PREFIX}-holder" in operator.get(f"/jobs/{waiting}/explain").text
+    for text in texts:
+        assert f"{PREFIX}-holder" not in text
+        assert QUEUE not in text
+
+
 def test_a_job_that_has_gone_to_another_queue_while_a_request_waits_for_it_is_not_shown(
     first: ManagerProgram, operator: httpx.Client, tenant: str
 ) -> None:
@@ -168,6 +215,15 @@ def test_a_job_that_has_gone_to_another_queue_while_a_request_waits_for_it_is_no
         redis.hset("rq:job:again", mapping={"origin": QUEUE, "status": "finished"})
         assert waiting.result(30)[0] == 404
     redis.delete("rq:job:again")
+
+
+async def _serve(redis_url: str, queue: str) -> None:
+    """Register a worker of the queue that never takes a job: without one, its absence explains all."""
+    shards = await Shards.connect(redis_url)
+    for shard in shards:
+        await register(shard, WorkerRecord("idle", "host", 1, (queue,), 1))
+        await send_worker_heartbeat(shard, "idle", WorkerHeartbeat("busy", 1, 0, 0, 0.0))
+    await shards.close()
 
 
 def _submit_all_else(operator: httpx.Client, redis: Redis) -> None:
@@ -209,7 +265,14 @@ def _neutral(answer: Answer, target: Target) -> tuple[int, dict[str, str], str]:
 def _without(text: str, target: Target) -> str:
     """Return the text without the target's names in any form, and without ids that a manager has made."""
     start = target.queue[:6]
-    for form in (*_forms(target.prefix), *_forms(target.queue), f"{start}*", f"{start}%2A", target.key_id):
+    for form in (
+        *_forms(target.prefix),
+        *_forms(target.queue),
+        f"{start}*",
+        f"{start}%2A",
+        target.key_id,
+        target.cursor,
+    ):
         text = text.replace(form, "TARGET")
     text = re.sub(r'"20[0-9T:.-]+Z"', '"TIME"', text)
     # Of random length, so that the length of a compressed page tells nothing.
