@@ -126,17 +126,17 @@ local function place(group, id)
   group.written = group.written + 1
 end
 
-local function write(key, data, shared, labels, own_options)
+-- Writes a job that has labels, or options that are its own.
+local function write_special(key, data, shared, labels, own_options)
   if labels ~= '' then
     raw_call('HSET', key, 'data', data, 'wm_labels', labels, 'wm_options', own_options, unpack(shared))
-  elseif own_options ~= '' then
-    raw_call('HSET', key, 'data', data, 'wm_options', own_options, unpack(shared))
   else
-    raw_call('HSET', key, 'data', data, unpack(shared))
+    raw_call('HSET', key, 'data', data, 'wm_options', own_options, unpack(shared))
   end
 end
 
-local before_id = #groups == 1 and 0 or 1
+-- What is asked here need not be asked for each job.
+local before_id, is_watched_now = #groups == 1 and 0 or 1, has_watchers()
 for i = at, #ARGV, before_id + (has_labels and 4 or 2) do
   local group = before_id == 0 and groups[1] or groups[tonumber(ARGV[i])]
   local id, data = ARGV[i + before_id], ARGV[i + before_id + 1]
@@ -149,11 +149,15 @@ for i = at, #ARGV, before_id + (has_labels and 4 or 2) do
   elseif raw_call('EXISTS', key) == 1 then
     answers[#answers + 1] = same_content(key, data, group.shared, labels, own_options) and 2 or 0
   else
-    write(key, data, group.shared, labels, own_options)
+    if labels == '' and own_options == '' then
+      raw_call('HSET', key, 'data', data, unpack(group.shared))
+    else
+      write_special(key, data, group.shared, labels, own_options)
+    end
     if unique then redis.call('SET', unique, id, 'PX', group.within) end
     place(group, id)
     if labels ~= '' then note_labels(id, cjson.decode(labels), clock(ARGV[1])) end
-    note_change(id, key, group.status)
+    if is_watched_now then note_change(id, key, group.status) end
     answers[#answers + 1] = 1
   end
 end
