@@ -1,4 +1,4 @@
-"""The main process's side: it starts the siblings, starts them again if they end, and stops them."""
+"""The main process's side: it starts the siblings, starts them again if they end or hang, and stops them."""
 
 import asyncio
 import logging
@@ -20,6 +20,10 @@ MIN_RESTART_SECONDS, MAX_RESTART_SECONDS = 0.5, 30.0
 """Pause before a sibling that has ended is started again. It doubles while siblings end within the longest pause."""
 COUNTS_SECONDS = 1.0
 """How long a scrape waits for a sibling's counts; after that, those of the last scrape are taken."""
+ALIVE_PAUSE_SECONDS, ALIVE_SECONDS = 5.0, 5.0
+"""Pause between two questions to a sibling whether it is alive, and how long it may take to answer one."""
+MAX_UNANSWERED = 3
+"""After so many of these questions in a row without an answer, a sibling hangs, and is killed."""
 STOP_SECONDS = 30.0
 """How long siblings get to stop; more than the manager's running requests get."""
 
@@ -91,7 +95,8 @@ class _Place:
             return
         _, late = await asyncio.wait([self._task], timeout=STOP_SECONDS)
         if late:
-            log.warning("event=manager_process_killed number=%d reason=did_not_stop", self._number)
+            pid = None if self._process is None else self._process.pid
+            log.warning("event=manager_process_killed number=%d pid=%s reason=did_not_stop", self._number, pid)
             self.send(signal.SIGKILL)
             await self._task
 
@@ -132,10 +137,13 @@ class _Place:
         if self._group.stopping.is_set():
             self.send(signal.SIGTERM)
         self._channel = Channel(ours, self._group.answerers, lambda: None)
+        watching = asyncio.create_task(self._kill_if_it_hangs(self._channel, process.pid))
         try:
             await self._channel.start()
             code = await process.wait()
         finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
             await self._channel.close()
             self._channel = None
         if self._of_this is not None:
@@ -143,6 +151,22 @@ class _Place:
             self._of_this = None
         if not self._group.stopping.is_set():
             log.error("event=manager_process_exited number=%d pid=%d code=%d", self._number, process.pid, code)
+
+    async def _kill_if_it_hangs(self, channel: Channel, pid: int) -> None:
+        """Kill the process once it hangs: it holds connections that nobody serves, and nothing else would end it."""
+        unanswered = 0
+        while unanswered < MAX_UNANSWERED:
+            await asyncio.sleep(ALIVE_PAUSE_SECONDS)
+            if not channel.is_open:
+                continue  # It still starts, or has ended.
+            try:
+                await channel.ask("alive", seconds=ALIVE_SECONDS)
+                unanswered = 0
+            except NoAnswer:
+                # Counted, not timed: after a pause of this process itself, the first answer may come too late.
+                unanswered += 1
+        log.error("event=manager_process_killed number=%d pid=%d reason=hangs", self._number, pid)
+        self.send(signal.SIGKILL)
 
     async def _start_process(self, channel_fd: int) -> Process:
         return await asyncio.create_subprocess_exec(
