@@ -51,12 +51,16 @@ class ScalerView:
 
     @property
     def is_held_back(self) -> bool:
-        """Whether launches are held back because earlier ones have failed.
+        """Whether launches are held back because earlier ones have failed."""
+        return self.state.launch_breaker.is_open or self.waits_after_refusal
+
+    @property
+    def waits_after_refusal(self) -> bool:
+        """Whether no launch is called for until a pause after a refusal ends.
 
         Only the leader knows whether a capacity pool is left that can be tried: one that cools holds back no other.
         """
-        breaker = self.state.launch_breaker
-        return breaker.is_open or breaker.not_before > self.state.now or HELD_BACK in self.reason
+        return self.state.launch_breaker.not_before > self.state.now or HELD_BACK in self.reason
 
 
 async def view_scaler(shards: Shards, workers: Sequence[WorkerView] | None = None) -> ScalerView:

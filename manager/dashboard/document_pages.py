@@ -13,7 +13,7 @@ from manager.dashboard.api import Api, Handler, ask
 from manager.dashboard.forms import go_to, notice_of, page_query, read_form
 from manager.dashboard.rendering import Pages, quote_part
 from manager.dashboard.sampler import Sampler
-from manager.dashboard.views.findings import holds_launches_back, silent_seconds
+from manager.dashboard.views.findings import silent_seconds
 from manager.dashboard.views.scaler_instances import instances_shown
 from manager.dashboard.views.scaler_timeline import draw_timeline
 from manager.dashboard.views.workflow_graph import draw_workflow
@@ -71,7 +71,7 @@ class DocumentPages:
         values = {
             "scaler": found,
             "silent_seconds": None if view is None or view.leadership is None else silent_seconds(view),
-            "held_back": view is not None and holds_launches_back(view.state),
+            "held_back": view is not None and view.is_held_back,
             "instances": instances,
             "timeline": timeline,
             "price_per_hour": self._price_per_hour,

@@ -12,7 +12,6 @@ from jobqueue.workers.registry import WorkerView
 from manager.dashboard.rendering import page_address, show_duration
 from manager.dashboard.signs import Signs
 from manager.http.dashboard_paths import CALLBACKS, FAILURES, JOBS, QUEUES, SCALER, SCHEDULES
-from scaler.state.store import ScalerState
 from scaler.view import ScalerView
 
 LONG_SECONDS = 60.0
@@ -110,7 +109,7 @@ def _of_scaler(view: ScalerView, counts: ShardCounts) -> Iterator[str]:
     if breaker.is_open:
         text = f"launched instances never become workers ({breaker.failed_boots} in a row), so one at a time is tried:"
         yield f"{text} the leader's log names them, and the console of one has the reason"
-    if breaker.last_refusal and _waits(state):
+    if breaker.last_refusal and view.waits_after_refusal:
         yield f"launches are held back: {breaker.last_refusal}"
     silent = silent_seconds(view)
     if view.leadership is None and (state.instances or state.intents):
@@ -118,7 +117,7 @@ def _of_scaler(view: ScalerView, counts: ShardCounts) -> Iterator[str]:
     elif view.leadership is not None and silent is not None:
         text = f"the manager {view.leadership.address} leads the scaler, but has decided nothing for"
         yield f"{text} {show_duration(silent)}: read its log, and restart it if there is nothing"
-    reached = re.search(r"the maximum of \d+ is reached", str((view.report or {}).get("reason", "")))
+    reached = re.search(r"the maximum of \d+ is reached", view.reason)
     waits = max((queue.oldest_seconds or 0.0 for queue in counts.queues.values()), default=0.0)
     if reached and waits > LONG_SECONDS and not state.overrides.paused:
         text = f"jobs have waited for up to {show_duration(waits)}, and {reached[0]}: raise the scaler's limit or"
@@ -130,13 +129,3 @@ def silent_seconds(view: ScalerView) -> float | None:
     decided_at = (view.report or {}).get("at")
     silent = view.state.now - decided_at if isinstance(decided_at, int | float) else 0.0
     return silent if silent > SILENT_LEADER_SECONDS else None
-
-
-def holds_launches_back(state: ScalerState) -> bool:
-    """Return whether launches are held back because earlier ones have failed."""
-    return state.launch_breaker.is_open or _waits(state)
-
-
-def _waits(state: ScalerState) -> bool:
-    breaker = state.launch_breaker
-    return bool(breaker.cooling_pools(state.now)) or (breaker.not_before or 0.0) > state.now

@@ -28,6 +28,8 @@ from scaler.view import ScalerView
 NOW = 1_800_000_000.0
 WAITING = ShardCounts({"default": QueueCounts(queued=9, oldest_seconds=300.0)})
 NO_BOOTS = LaunchBreaker().after_boots(0, FAILED_BOOTS_TO_OPEN, NOW)
+COOLING = LaunchBreaker({"a": NOW + 60}, last_failure="InsufficientInstanceCapacity in a")
+NO_POOL = "HELD BACK to 0, because no capacity pool can be tried yet: InsufficientInstanceCapacity in a; LAUNCH 1: x"
 LEADER = Leadership(is_leader=False, epoch=1, address="10.0.0.1:5000")
 
 
@@ -93,7 +95,7 @@ FAULTS: Mapping[str, tuple[dict[str, Any], str, str]] = {
         "/dashboard/failures",
     ),
     "no capacity": (
-        {"scaler": scaler(breaker=LaunchBreaker({"a": NOW + 60}, last_failure="InsufficientInstanceCapacity in a"))},
+        {"scaler": scaler(NO_POOL, breaker=COOLING)},
         "launches are held back: InsufficientInstanceCapacity in a",
         "/dashboard/scaler",
     ),
@@ -103,7 +105,7 @@ FAULTS: Mapping[str, tuple[dict[str, Any], str, str]] = {
         "/dashboard/scaler",
     ),
     "no capacity after failed boots": (
-        {"scaler": scaler(breaker=NO_BOOTS.after_failure(Cause.CAPACITY, "a", "none in a", NOW, 0.0))},
+        {"scaler": scaler(NO_POOL, breaker=NO_BOOTS.after_failure(Cause.CAPACITY, "a", "none in a", NOW, 0.0))},
         "launches are held back: none in a",
         "/dashboard/scaler",
     ),
@@ -174,6 +176,7 @@ def test_a_fault_is_told_with_the_page_that_explains_it(fault: tuple[dict[str, A
     "well",
     [
         {"counts": WAITING, "workers": [worker(4)]},
+        {"scaler": scaler("LAUNCH 1: there are other pools", breaker=COOLING)},
         {"counts": WAITING, "workers": [worker(1, queues=("other",))]},
         {"counts": ShardCounts({"default": QueueCounts(queued=9, oldest_seconds=30.0)}), "workers": [worker(1)]},
         {"counts": failing(2, 0), "before": failing(0, 0)},
@@ -183,7 +186,7 @@ def test_a_fault_is_told_with_the_page_that_explains_it(fault: tuple[dict[str, A
         {"scaler": scaler("KEEP 3: the maximum of 3 is reached; queued=9")},
         {"scaler": scaler(decided_at=NOW - 5)},
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_what_is_usual_is_no_fault(well: dict[str, Any]) -> None:
     assert "Nothing needs a person" in overview(sample(**well))

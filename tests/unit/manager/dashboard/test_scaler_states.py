@@ -18,7 +18,7 @@ from manager.routes.scaler import ScalerRoutes
 from manager.settings import ManagerSettings
 from scaler.state.launch_breaker import FAILED_BOOTS_TO_OPEN, LaunchBreaker
 from scaler.view import ScalerView
-from tests.unit.manager.dashboard.test_findings import LEADER, NO_BOOTS, NOW, scaler
+from tests.unit.manager.dashboard.test_findings import LEADER, NO_BOOTS, NO_POOL, NOW, scaler
 
 COOLING = LaunchBreaker({"spot-a": NOW + 60}, last_failure="InsufficientInstanceCapacity in a")
 COOLED = LaunchBreaker({"spot-a": NOW - 1}, last_failure="InsufficientInstanceCapacity in a")
@@ -39,7 +39,8 @@ STATES: Mapping[str, tuple[ScalerView, str, list[str]]] = {
     ),
     "it was paused, and its leader is stale": (scaler(decided_at=NOW - 90, paused=True), "paused", [DECIDES_NOTHING]),
     "instances never become workers": (scaler(breaker=NO_BOOTS), "running", [NEVER_WORKERS, NEVER_REGISTERED]),
-    "no capacity": (scaler(breaker=COOLING), "running", [HELD_BACK]),
+    "no capacity": (scaler(NO_POOL, breaker=COOLING), "running", [HELD_BACK]),
+    "no capacity in one pool of several": (scaler(LIMIT_REACHED, breaker=COOLING), "running", [NOT_HELD_BACK]),
     "capacity again": (scaler(breaker=COOLED), "running", [NOT_HELD_BACK]),
 }
 ARE_BAD = {DECIDES_NOTHING, NEVER_WORKERS, NEVER_REGISTERED, HELD_BACK}
