@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from redis.exceptions import RedisError
 
+from jobqueue import keys
 from jobqueue.audit import trim_audit
 from jobqueue.backoff import Outage
 from jobqueue.errors import JobQueueError, NotPermitted, ShardUnavailable
@@ -204,7 +205,7 @@ class Maintenance:
         await register_overdue(self._shards, shard)
 
     async def _recheck_deferred(self, shard: Shard) -> None:
-        for queue in await queue_names(shard):
+        for queue in await _queues_with(shard, lambda name: (keys.registry(shard.prefix, "deferred", name),)):
             place = (shard.index, queue)
             self._deferred_cursors[place] = await recheck_deferred(
                 self._shards, shard, queue, self._deferred_cursors.get(place, 0)
@@ -243,8 +244,15 @@ class Maintenance:
                 log.info("event=entries_swept shard=%s queue=%s entries=%d", shard.prefix, queue, removed)
 
     async def _reap_rq_executions(self, shard: Shard) -> None:
-        for queue in await queue_names(shard):
+        for queue in await _queues_with(shard, lambda name: keys.of_rq_executions(shard.prefix, name)):
             await report_reaped_rq_jobs(shard, await reap_rq_executions(shard, queue))
+
+
+async def _queues_with(shard: Shard, keys_of: Callable[[str], Sequence[str]]) -> list[str]:
+    """Return the queues that have any of these keys: in one round trip, because most queues have none."""
+    names = await queue_names(shard)
+    found = await shard.execute(*(("EXISTS", *keys_of(name)) for name in names)) if names else ()
+    return [name for name, count in zip(names, found, strict=True) if count]
 
 
 async def _forget_labels(shard: Shard) -> None:

@@ -10,7 +10,8 @@ from jobqueue.lifecycle.control import cancel, delete, requeue
 from jobqueue.lifecycle.dependencies import register, settle
 from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.lifecycle.finish import Outcome, finish
-from jobqueue.maintenance.deferred_jobs import recheck_deferred, register_overdue
+from jobqueue.maintenance.deferred_jobs import register_overdue
+from jobqueue.maintenance.periodic import Maintenance
 from jobqueue.model import ENDED, FAILURE_TTL_SECONDS, FINISHED, Dependency
 from jobqueue.sharding.scripts import Script, script
 from jobqueue.sharding.shards import Shards
@@ -223,7 +224,7 @@ async def test_a_parent_that_ended_without_a_word_is_noticed(any_shards: Shards)
     shard = any_shards.of(finished)
     await shard.execute(("HSET", keys.job(shard.prefix, finished), "status", "finished"))
     await shard.execute(("DEL", keys.job(shard.prefix, expired)))
-    assert await recheck_deferred(any_shards, any_shards.of(child), "default", 0) == 0
+    await Maintenance(any_shards)._recheck_deferred(any_shards.of(child))
     assert await statuses(any_shards, [child, other]) == ["queued", "canceled"]
 
 

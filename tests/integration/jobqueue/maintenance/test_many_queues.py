@@ -65,6 +65,15 @@ async def test_what_has_expired_goes_in_every_queue_in_its_turn(shard: Shard) ->
     assert counts[0] >= MAX_TURN_QUEUES
 
 
+async def test_queues_with_nothing_to_recheck_or_to_reap_are_not_visited(any_shards: Shards, shard: Shard) -> None:
+    for number in range(QUEUES):
+        await enqueue_jobs(shard, f"job-{number}", queue=f"queue-{number}")
+    maintenance = Maintenance(any_shards)
+    # The names of the queues, and which of them have any.
+    assert await _calls_of(shard, maintenance._recheck_deferred(shard)) <= 2
+    assert await _calls_of(shard, maintenance._reap_rq_executions(shard)) <= 2
+
+
 async def _calls_of(shard: Shard, work: Coroutine[None, None, None]) -> int:
     """Return how many calls to Redis some work makes, at most for a while."""
     calls = shard._topology.round_trips
