@@ -20,7 +20,7 @@ choose_bundle() {
     build_bundle
     changes+=("Program=$program")
     template="$private/template.yaml"
-    (cd "$root" && "$python" -m infra.template) >"$template"
+    (cd "$root" && "$python" -m infra.template "$partition") >"$template"
     template_key="template/$(digest <"$template").yaml"
 }
 

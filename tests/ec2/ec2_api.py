@@ -73,7 +73,7 @@ class Ec2Api:
         self, scope: re.Match[str] | None, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
         """Answer a request to another service."""
-        if scope is not None and (policies := role_policies(scope[1])) is not None:
+        if scope is not None and (policies := role_policies(scope[1], scope[2])) is not None:
             body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
             environ["wsgi.input"] = io.BytesIO(body)
             try:
@@ -94,7 +94,7 @@ class Ec2Api:
             self._events.before_termination(_ids(form))
         with self.lock:
             region = self.regions.setdefault(region_name, MotoRegion(region_name))
-            if (policies := role_policies(access_key)) is not None:
+            if (policies := role_policies(access_key, region.name)) is not None:
                 raise_unless_allowed(policies, accesses_of(action, form, region))
             answer = self._take_effect(action, form, environ, region)
         self._events.calls[action] += 1

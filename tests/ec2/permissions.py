@@ -14,11 +14,11 @@ from typing import Any
 
 from moto.iam.models import iam_backends
 from moto.sts.models import sts_backends
+from moto.utilities.utils import get_partition
 
 from tests.ec2.faults import ApiError
 from tests.ec2.moto_region import ACCOUNT, MotoRegion
 
-_PARTITION = "aws"
 _OPERATORS = {"StringEquals", "ArnEquals", "ArnLike"}
 
 
@@ -31,15 +31,16 @@ class Access:
     context: Mapping[str, str] = field(default_factory=dict)
 
 
-def role_policies(access_key: str) -> Sequence[Mapping[str, Any]] | None:
+def role_policies(access_key: str, region: str) -> Sequence[Mapping[str, Any]] | None:
     """Return the policies of the role whose temporary credentials these are, as they are now.
 
     None: the caller is no role, or has a role without policies, as most tests give it. Then all is allowed.
     """
-    for assumed in sts_backends[ACCOUNT][_PARTITION].assumed_roles:
+    partition = get_partition(region)
+    for assumed in sts_backends[ACCOUNT][partition].assumed_roles:
         if assumed.access_key_id == access_key:
             name = assumed.role_arn.rpartition("/")[2]
-            iam = iam_backends[ACCOUNT][_PARTITION]
+            iam = iam_backends[ACCOUNT][partition]
             return [read_policy(iam.get_role_policy(name, each)[1]) for each in iam.list_role_policies(name)] or None
     return None
 
@@ -101,7 +102,7 @@ def _accesses_of_launch(form: Mapping[str, str], region: MotoRegion) -> Iterator
     yield Access("ec2:RunInstances", _arn(region, "volume/*"), context)
     yield Access("ec2:RunInstances", _arn(region, "network-interface/*"), context)
     image = form.get("ImageId") or template.get("ImageId", "")
-    yield Access("ec2:RunInstances", f"arn:{_PARTITION}:ec2:{region.name}::image/{image}")
+    yield Access("ec2:RunInstances", f"arn:{get_partition(region.name)}:ec2:{region.name}::image/{image}")
     if "SubnetId" in form:
         yield Access("ec2:RunInstances", _arn(region, f"subnet/{form['SubnetId']}"))
     for group in template.get("SecurityGroupIds", ()):
@@ -119,12 +120,12 @@ def _accesses_of_launch(form: Mapping[str, str], region: MotoRegion) -> Iterator
             yield Access("ec2:CreateTags", _arn(region, f"{tagged}/*"), {**tags, "ec2:CreateAction": "RunInstances"})
     if profile := template.get("IamInstanceProfile", {}).get("Arn"):
         name = profile.rpartition("/")[2]
-        for role in iam_backends[ACCOUNT][_PARTITION].get_instance_profile(name).roles:
+        for role in iam_backends[ACCOUNT][get_partition(region.name)].get_instance_profile(name).roles:
             yield Access("iam:PassRole", role.arn, {"iam:PassedToService": "ec2.amazonaws.com"})
 
 
 def _arn(region: MotoRegion, name: str) -> str:
-    return f"arn:{_PARTITION}:ec2:{region.name}:{ACCOUNT}:{name}"
+    return f"arn:{get_partition(region.name)}:ec2:{region.name}:{ACCOUNT}:{name}"
 
 
 def _resource_tags(region: MotoRegion, instance_id: str) -> Mapping[str, str]:

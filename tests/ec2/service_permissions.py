@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from moto.secretsmanager.models import secretsmanager_backends
+from moto.utilities.utils import get_partition
 
 from tests.ec2.moto_region import ACCOUNT
 from tests.ec2.permissions import Access
@@ -30,23 +31,23 @@ def accesses_elsewhere(service: str, region: str, environ: Mapping[str, Any], bo
     Args:
         service: its name in the request's signature.
     """
-    place = f"{region}:{ACCOUNT}"
+    arn, place = f"arn:{get_partition(region)}", f"{region}:{ACCOUNT}"
     action = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
     match service:
         case "s3":
             bucket, _, key = unquote(environ["PATH_INFO"]).strip("/").partition("/")
             method = environ["REQUEST_METHOD"]
             yield (
-                Access(f"s3:{_S3_ACTIONS[method]}", f"arn:aws:s3:::{bucket}/{key}")
+                Access(f"s3:{_S3_ACTIONS[method]}", f"{arn}:s3:::{bucket}/{key}")
                 if key
-                else Access("s3:ListBucket", f"arn:aws:s3:::{bucket}")
+                else Access("s3:ListBucket", f"{arn}:s3:::{bucket}")
             )
         case "secretsmanager":
             yield Access(f"secretsmanager:{action}", _secret_arn(region, str(json.loads(body).get("SecretId"))))
         case "logs":
             call = json.loads(body)
             stream = f"log-group:{call['logGroupName']}:log-stream:{call['logStreamName']}"
-            yield Access(f"logs:{action}", f"arn:aws:logs:{place}:{stream}")
+            yield Access(f"logs:{action}", f"{arn}:logs:{place}:{stream}")
         case "monitoring":
             # Its body can be CBOR.
             namespace = {"cloudwatch:namespace": "workmanager"} if b"workmanager" in body else {}
@@ -54,7 +55,7 @@ def accesses_elsewhere(service: str, region: str, environ: Mapping[str, Any], bo
         case "cloudformation":
             form = dict(parse_qsl(body.decode()))
             yield Access(
-                f"cloudformation:{form['Action']}", f"arn:aws:cloudformation:{place}:stack/{form['StackName']}/an-id"
+                f"cloudformation:{form['Action']}", f"{arn}:cloudformation:{place}:stack/{form['StackName']}/an-id"
             )
         case _:
             form = dict(parse_qsl(body.decode(errors="replace")))

@@ -37,6 +37,7 @@ class SimulatedCloud:
         environ: environment of every process on an instance, in addition to the endpoint's address.
         shared: directories that the instances share with this machine.
         commands: additional programs on every instance: text by path, such as `usr/local/bin/mount`.
+        region: the region of its clients.
 
     Attributes:
         faults: what goes wrong.
@@ -54,6 +55,7 @@ class SimulatedCloud:
         environ: Mapping[str, str] | None = None,
         shared: Sequence[Path] = (),
         commands: Mapping[str, str] | None = None,
+        region: str = REGION,
     ) -> None:
         moto_api_backend.reset()
         self.faults, self.events = Faults(), EventLog()
@@ -61,6 +63,7 @@ class SimulatedCloud:
         self.lock = api.lock
         self._server = make_server(address, 0, api, threaded=True, request_handler=_QuietHandler)
         self.endpoint = f"http://{address}:{self._server.server_port}"
+        self.region = region
         self._boots = boots
         self.machines = MachineSupervisor(
             api,
@@ -101,14 +104,14 @@ class SimulatedCloud:
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": "testing",
             "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_DEFAULT_REGION": REGION,
+            "AWS_DEFAULT_REGION": self.region,
         }
 
     def client(self, service: str) -> Any:
         """Return a boto3 client of the cloud that does not retry."""
         return boto3.client(
             service,
-            region_name=REGION,
+            region_name=self.region,
             endpoint_url=self.endpoint,
             aws_access_key_id="testing",
             aws_secret_access_key="testing",  # moto takes any

@@ -1,6 +1,8 @@
 """An emulated AWS for the deployment's scripts: ministack with additions. Run by the Python that has ministack.
 
-- AWS::EC2::NetworkInterface, Volume, SecurityGroupIngress and SecurityGroupEgress.
+- AWS::EC2::NetworkInterface, Volume, SecurityGroupIngress and SecurityGroupEgress. A group does not take a rule twice
+  (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html, InvalidPermission.Duplicate), and a rule
+  with other ports is made before the old one is deleted.
 - Instance types, and the zones that have them, four in a region. An Auto Scaling group whose launch template names a
   type that its zone lacks is refused, as on AWS.
 - Change sets leave out resources that the template's conditions exclude.
@@ -139,12 +141,16 @@ def rules(direction: str) -> Mapping[str, Callable[..., Any]]:
     """Return the handlers for a rule of a security group that is a resource of its own."""
 
     def create(logical_id: str, given: Properties, stack: str) -> Made:
-        ec2._security_groups[given["GroupId"]][direction] += provisioners._ec2_sg_permissions([given])
+        (made,) = provisioners._ec2_sg_permissions([given])
+        if made in (there := ec2._security_groups[given["GroupId"]][direction]):
+            raise ValueError(f"the specified rule {made} already exists (InvalidPermission.Duplicate)")
+        there.append(made)
         return f"sgr-{logical_id}", {}
 
     def update(rule: str, before: Properties, given: Properties, stack: str) -> Made:
+        made = create(rule.removeprefix("sgr-"), given, stack)
         delete(rule, before)
-        return create(rule.removeprefix("sgr-"), given, stack)
+        return made
 
     def delete(rule: str, given: Properties) -> None:
         (there,) = provisioners._ec2_sg_permissions([given])

@@ -27,6 +27,8 @@ from moto.elbv2.models import FakeLoadBalancer, FakeTargetGroup, elbv2_backends
 from moto.iam.models import Role
 from moto.secretsmanager.models import secretsmanager_backends
 
+from tests.infra.moto_govcloud import add_govcloud
+
 _DISK_KEY = (
     '<GetEbsDefaultKmsKeyIdResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><kmsKeyId>alias/aws/ebs</kmsKeyId>'
     "</GetEbsDefaultKmsKeyIdResponse>"
@@ -36,6 +38,7 @@ _DISK_KEY = (
 @functools.cache
 def patch_moto() -> None:
     """Apply the patches."""
+    add_govcloud()
     models = parsing.get_model_map()
     models["AWS::SecretsManager::Secret"] = Secret
     models["AWS::EC2::SecurityGroupEgress"] = SecurityGroupEgress

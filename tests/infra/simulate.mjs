@@ -1,5 +1,5 @@
-// Evaluates requests against policies. Standard input: {"policies": […], "requests": [{action, resource, context}]};
-// standard output: the result of each. The package is found from the working directory.
+// Evaluates requests against policies. Standard input: {account, partition, "policies": […], "requests": [{action,
+// resource, context}]}; standard output: the result of each. The package is found from the working directory.
 import { createRequire } from 'node:module'
 import { pathToFileURL } from 'node:url'
 
@@ -8,7 +8,7 @@ const { runSimulation } = await import(pathToFileURL(require.resolve('@cloud-cop
 
 let text = ''
 for await (const chunk of process.stdin) text += chunk
-const { account, policies, requests } = JSON.parse(text)
+const { account, partition, policies, requests } = JSON.parse(text)
 
 const results = []
 for (const { action, resource, context } of requests) {
@@ -18,7 +18,7 @@ for (const { action, resource, context } of requests) {
     resourceControlPolicies: [],
     request: {
       action,
-      principal: `arn:aws:sts::${account}:assumed-role/role/i-0123456789abcdef0`,
+      principal: `arn:${partition}:sts::${account}:assumed-role/role/i-0123456789abcdef0`,
       resource: { accountId: account, resource },
       contextVariables: context
     },
@@ -26,7 +26,7 @@ for (const { action, resource, context } of requests) {
     resourcePolicy: action.startsWith('kms:')
       ? {
           Version: '2012-10-17',
-          Statement: [{ Effect: 'Allow', Principal: { AWS: `arn:aws:iam::${account}:root` }, Action: 'kms:*', Resource: '*' }]
+          Statement: [{ Effect: 'Allow', Principal: { AWS: `arn:${partition}:iam::${account}:root` }, Action: 'kms:*', Resource: '*' }]
         }
       : undefined
   }

@@ -11,6 +11,7 @@ from typing import Any
 import boto3
 import pytest
 from moto import mock_aws
+from moto.utilities.utils import get_partition
 
 from infra.certificates import make_certificates
 from infra.template import render
@@ -21,16 +22,17 @@ NAME, REGION, ACCOUNT, IMAGE = "wm", "us-east-1", "123456789012", "ami-12c6146b"
 
 
 @contextmanager
-def deployed_stack(directory: Path, **parameters: str) -> Iterator["Stack"]:
+def deployed_stack(directory: Path, region: str = REGION, **parameters: str) -> Iterator["Stack"]:
     """Yield a stack with the template's defaults and these parameters, in an otherwise empty AWS."""
     patch_moto()
+    partition = get_partition(region)
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings(), mock_aws():
         warnings.simplefilter("ignore", UserWarning)  # moto warns about what it leaves out
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             patch.setenv(name, "testing")
-        patch.setenv("AWS_DEFAULT_REGION", REGION)
+        patch.setenv("AWS_DEFAULT_REGION", region)
         patch.delenv("AWS_ENDPOINT_URL", raising=False)
-        make_certificates(NAME, REGION, directory, datetime.now(UTC))
+        make_certificates(NAME, region, directory, datetime.now(UTC))
         certificate = boto3.client("acm").import_certificate(
             Certificate=(directory / "balancer.pem").read_bytes(),
             PrivateKey=(directory / "balancer.key").read_bytes(),
@@ -39,25 +41,26 @@ def deployed_stack(directory: Path, **parameters: str) -> Iterator["Stack"]:
             "Bucket": "a-bucket",
             "BundleSha256": "a" * 64,
             "ImageId": IMAGE,
-            "Zones": "us-east-1a,us-east-1b,us-east-1c",
+            "Zones": ",".join(f"{region}{letter}" for letter in "abc"),
             "CertificateArn": certificate,
             "CaCertificate": (directory / "ca.pem").read_text(),
-            "StoreTlsSecret": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{NAME}/store-tls-AbCdEf",
+            "StoreTlsSecret": f"arn:{partition}:secretsmanager:{region}:{ACCOUNT}:secret:{NAME}/store-tls-AbCdEf",
             **parameters,
         }
         boto3.client("cloudformation").create_stack(
             StackName=NAME,
-            TemplateBody=render(),
+            TemplateBody=render(partition),
             Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()],
             Capabilities=["CAPABILITY_IAM"],
         )
-        yield Stack()
+        yield Stack(region)
 
 
 class Stack:
     """The deployed stack."""
 
-    def __init__(self) -> None:
+    def __init__(self, region: str) -> None:
+        self.region = region
         listed = boto3.client("cloudformation").list_stack_resources(StackName=NAME)["StackResourceSummaries"]
         self.ids: Mapping[str, str] = {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in listed}
 
@@ -78,7 +81,8 @@ class Stack:
 
     def policies(self, role: str) -> list[Mapping[str, Any]]:
         """Return the resolved policies of a role."""
-        iam, name = boto3.client("iam"), self.ids[role]
+        # At its own address in GovCloud, moto takes IAM for that of another partition (findings/moto-govcloud-iam.sh).
+        iam, name = boto3.client("iam", endpoint_url="https://iam.amazonaws.com"), self.ids[role]
         documents = [
             iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
             for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]

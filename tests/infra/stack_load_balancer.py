@@ -13,7 +13,7 @@ from moto.acm.models import acm_backends
 
 from tests.ec2.moto_region import ACCOUNT
 from tests.ec2.network import CLOUD_ADDRESS
-from tests.ec2.simulated_cloud import REGION, SimulatedCloud
+from tests.ec2.simulated_cloud import SimulatedCloud
 
 ROOT = Path(__file__).parents[2]
 POLL_SECONDS = 0.25
@@ -78,7 +78,7 @@ class StackLoadBalancer:
 
     def _arguments(self, name: str) -> list[str]:
         certificate, key = self._directory / "balancer.pem", self._directory / "balancer.key"
-        (kept,) = acm_backends[ACCOUNT][REGION]._certificates.values()
+        (kept,) = acm_backends[ACCOUNT][self._cloud.region]._certificates.values()
         certificate.write_bytes(kept.cert)
         key.write_bytes(kept.key)
         with self._hosts.open("a") as file:

@@ -27,6 +27,14 @@ def test_cfn_lint_accepts_the_template(template: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_cfn_lint_accepts_the_template_for_govcloud(tmp_path: Path) -> None:
+    """All of its types of resources are there. It warns that nothing uses the condition of the budget."""
+    path = tmp_path / "template.yaml"
+    path.write_text(render("aws-us-gov"))
+    done = _run(*("cfn-lint", str(path), "--regions", "us-gov-west-1", "us-gov-east-1", "--ignore-checks", "W"))
+    assert done.returncode == 0, done.stdout
+
+
 def test_checkov_accepts_the_template(template: Path) -> None:
     CHECKOV.ensure()
     done = _run(

@@ -76,7 +76,11 @@ def test_an_upgrade_waits_until_both_managers_serve(tmp_path: Path, emulator: Em
     _done(
         scripts.run("setup.sh", "--set", "TRACES=linked", "--set", "OTEL_EXPORTER_OTLP_ENDPOINT=http://c.internal:4318")
     )
-    assert _collector_rules(region) == [f"{NAME}-ManagerGroup 4318", f"{NAME}-WorkerGroup 4318"]
+    assert _collector_rules(region) == [
+        f"{NAME}-{group} 4318 {half}"
+        for group in ("ManagerGroup", "WorkerGroup")
+        for half in ("0.0.0.0/1", "128.0.0.0/1")
+    ]
 
 
 def test_a_run_waits_for_an_operation_and_continues_a_rollback_that_failed(tmp_path: Path, emulator: Emulator) -> None:
@@ -152,7 +156,7 @@ def _collector_rules(region: Region) -> list[str]:
     """Return the security groups whose hosts may connect to the collector's port."""
     groups = region.client("ec2").describe_security_groups()["SecurityGroups"]
     return sorted(
-        f"{group['GroupName']} {rule['FromPort']}"
+        f"{group['GroupName']} {rule['FromPort']} {rule['IpRanges'][0]['CidrIp']}"
         for group in groups
         for rule in group["IpPermissionsEgress"]
         if rule.get("IpRanges") and rule.get("FromPort") == 4318

@@ -194,6 +194,14 @@ def test_all_options_reach_the_stack(tmp_path: Path, emulator: Emulator) -> None
     planned = scripts.run("setup.sh", "--name", "given", "--region", region.name, "--plan")
     changed = {line.split()[1] for line in planned.output.splitlines()}
     assert changed == {"ManagerA", "ManagerB", "ManagerATemplate", "ManagerBTemplate"}
+    # Redis gets the port of the traces' collector, and the collector that of Redis.
+    place = ("--name", "given", "--region", region.name)
+    for port, options in (("4318", []), ("7001", ["--redis-url", REDIS.replace(":7001", ":4318")])):
+        traces = ("--set", "TRACES=linked", "--set", f"OTEL_EXPORTER_OTLP_ENDPOINT=http://collector.internal:{port}")
+        changed_ports = scripts.run("setup.sh", *place, *traces, *options)
+        assert changed_ports.exit_code == 0, changed_ports.errors
+    kept = region.parameters("given")
+    assert (kept["RedisPort"], kept["TracesPort"]) == ("4318", "7001")
     moved = ",".join(reversed(subnets))
     refused = scripts.run("setup.sh", "--name", "given", "--region", region.name, "--subnets", moved)
     assert "error: --subnets: the cluster given is in other subnets; use another --name" in refused.errors

@@ -4,11 +4,12 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from moto.utilities.utils import get_partition
 
 from benchmarks.harness.environments import Environment
 from tests.infra.stack import ACCOUNT, IMAGE, NAME, REGION, Stack, deployed_stack
@@ -162,17 +163,31 @@ CASES = [
 ]
 
 
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+@pytest.fixture(scope="module", params=[REGION, "us-gov-west-1"])
+def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The stack during an upgrade that changes image and instance types, with a key of one's own."""
-    before = {"PreviousImageId": OLD_IMAGE, "PreviousWorkerTypes": f"c7g.xlarge,{OLD_TYPE}", "KmsKey": KEY}
-    with deployed_stack(tmp_path_factory.mktemp("certificates"), **before) as stack:
+    key = _in_region(KEY, request.param)
+    before = {"PreviousImageId": OLD_IMAGE, "PreviousWorkerTypes": f"c7g.xlarge,{OLD_TYPE}", "KmsKey": key}
+    with deployed_stack(tmp_path_factory.mktemp("certificates"), request.param, **before) as stack:
         yield stack
+
+
+def _in_region(text: str, region: str) -> str:
+    """Return an ARN, or the name of a service, as it is in this region."""
+    return text.replace("arn:aws:", f"arn:{get_partition(region)}:").replace(REGION, region)
 
 
 @pytest.mark.parametrize("role", ["ManagerRole", "WitnessRole", "WorkerRole"])
 def test_a_role_has_the_permissions_it_needs_and_no_others(stack: Stack, role: str) -> None:
-    cases = [case for case in CASES if case.role == role]
+    cases = [
+        replace(
+            case,
+            resource=_in_region(case.resource, stack.region),
+            context={key: _in_region(value, stack.region) for key, value in case.context.items()},
+        )
+        for case in CASES
+        if case.role == role
+    ]
     results = _simulate(stack, role, cases)
     wrong = [
         f"{case.action} on {case.resource} with {dict(case.context)}: {result}"
@@ -189,6 +204,7 @@ def _simulate(stack: Stack, role: str, cases: list[Case]) -> list[Any]:
     ids = {**stack.ids, "WorkerGroup": stack.group_id("WorkerGroup"), "StoreGroup": stack.group_id("StoreGroup")}
     simulation = {
         "account": ACCOUNT,
+        "partition": get_partition(stack.region),
         "policies": stack.policies(role),
         "requests": [
             {

@@ -78,7 +78,7 @@ def test_hosts_reach_each_other_and_https_and_an_existing_redis(resources: dict[
         if target := rule.get("DestinationSecurityGroupId"):
             to_groups.add((name, target["Ref"], rule["FromPort"], rule["ToPort"]))
         elif rule["CidrIp"] != "127.0.0.1/32":
-            anywhere.append((name, rule["FromPort"], rule["ToPort"]))
+            anywhere.append((name, rule["FromPort"], rule["ToPort"], rule["CidrIp"]))
     assert to_groups == {
         ("LoadBalancerToManager", "ManagerGroup", 5000, 5000),
         ("StoreToStore", "StoreGroup", 6379, 6381),
@@ -87,14 +87,16 @@ def test_hosts_reach_each_other_and_https_and_an_existing_redis(resources: dict[
     }
     port, traces_port = {"Ref": "RedisPort"}, {"Ref": "TracesPort"}
     assert anywhere == [
-        ("ManagerGroup", 443, 443),
-        ("StoreGroup", 443, 443),
-        ("WorkerGroup", 443, 443),
-        ("WorkerGroup", 80, 80),
-        ("ManagerToGivenStore", port, port),
-        ("WorkerToGivenStore", port, port),
-        ("ManagerToCollector", traces_port, traces_port),
-        ("WorkerToCollector", traces_port, traces_port),
+        ("ManagerGroup", 443, 443, "0.0.0.0/0"),
+        ("StoreGroup", 443, 443, "0.0.0.0/0"),
+        ("WorkerGroup", 443, 443, "0.0.0.0/0"),
+        ("WorkerGroup", 80, 80, "0.0.0.0/0"),
+        ("ManagerToGivenStore", port, port, "0.0.0.0/0"),
+        ("WorkerToGivenStore", port, port, "0.0.0.0/0"),
+        ("ManagerToCollector", traces_port, traces_port, "0.0.0.0/1"),
+        ("ManagerToCollectorToo", traces_port, traces_port, "128.0.0.0/1"),
+        ("WorkerToCollector", traces_port, traces_port, "0.0.0.0/1"),
+        ("WorkerToCollectorToo", traces_port, traces_port, "128.0.0.0/1"),
     ]
 
 

@@ -35,7 +35,7 @@ class Deployment:
         self.cloud = cloud
         self.rollouts = rollouts
         self.load_balancer = load_balancer
-        self.authority = directory / f"config/workmanager/workmanager-{REGION}-ca.pem"
+        self.authority = directory / f"config/workmanager/workmanager-{cloud.region}-ca.pem"
         programs = directory / "programs"
         programs.mkdir()
         (programs / "aws").symlink_to(start_fast_aws())
@@ -44,7 +44,7 @@ class Deployment:
             **os.environ,
             "PATH": f"{programs}:{os.environ['PATH']}",
             **cloud.environ,
-            "AWS_REGION": REGION,
+            "AWS_REGION": cloud.region,
             **fast_waiters_environment(directory),
             "XDG_CONFIG_HOME": str(directory / "config"),
             # The simulated network cannot reach a package index.
@@ -102,14 +102,14 @@ class Deployment:
 
 
 @contextmanager
-def simulated_deployment(directory: Path, wheels: Path) -> Iterator[Deployment]:
+def simulated_deployment(directory: Path, wheels: Path, region: str = REGION) -> Iterator[Deployment]:
     """Yield an empty AWS, in the network of this thread."""
     patch_moto()
     volumes, hosts = directory / "volumes", directory / "hosts"
     volumes.mkdir()
     shutil.copy("/etc/hosts", hosts)
     with (
-        SimulatedCloud(directory / "machines", shared=[volumes], commands=commands(volumes)) as cloud,
+        SimulatedCloud(directory / "machines", shared=[volumes], commands=commands(volumes), region=region) as cloud,
         Rollouts(cloud.lock, lambda: cloud.machines.running) as rollouts,
         StackLoadBalancer(cloud, directory, hosts) as load_balancer,
     ):

@@ -14,6 +14,8 @@ from infra import bundle
 from tests.acceptance.deploy.deployment import ROOT, Deployment, simulated_deployment
 from tests.acceptance.deploy.inventory import list_resources
 from tests.ec2.network import isolated_network, unavailable_reason
+from tests.ec2.simulated_cloud import REGION
+from tests.infra.moto_govcloud import GOVCLOUD
 from tests.infra.tools import AWS_CLI
 from tests.waiting import until
 
@@ -43,13 +45,14 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def deployment(tmp_path: Path, wheels: Path) -> Iterator[Deployment]:
-    """An empty AWS."""
+def deployment(request: pytest.FixtureRequest, tmp_path: Path, wheels: Path) -> Iterator[Deployment]:
+    """An empty AWS; the parameter is its region."""
     if reason := unavailable_reason():
         pytest.skip(reason)
     if shutil.which("redis-check-rdb") is None:
         pytest.skip("redis-check-rdb is missing: Debian's redis-tools, which has the Redis server of the hosts")
-    with isolated_network(), simulated_deployment(tmp_path, wheels) as deployment:
+    region = getattr(request, "param", REGION)
+    with isolated_network(), simulated_deployment(tmp_path, wheels, region) as deployment:
         yield deployment
 
 
@@ -74,6 +77,18 @@ def test_the_whole_life_of_a_cluster(deployment: Deployment, tmp_path: Path) -> 
     _hands_over_before_it_stops(deployment)
     # The roles allow all that hosts and the scaler have asked for, also while the upgrades changed roles before hosts.
     assert {code: deployment.cloud.events.errors[code] for code in REFUSALS} == dict.fromkeys(REFUSALS, 0)
+    _is_deleted_completely(deployment, untouched)
+
+
+@pytest.mark.parametrize("deployment", [GOVCLOUD], indirect=True)
+def test_a_cluster_in_govcloud_is_created_runs_jobs_and_is_deleted(deployment: Deployment, tmp_path: Path) -> None:
+    """Its names of resources begin with another partition, and it has no AWS Budgets."""
+    untouched = list_resources(deployment.cloud)
+    _is_created_and_runs_jobs(deployment, _app(tmp_path, "one"))
+    assert {code: deployment.cloud.events.errors[code] for code in REFUSALS} == dict.fromkeys(REFUSALS, 0)
+    assert "no AWS Budgets" in deployment.run(
+        "setup.sh", "--monthly-budget", "9", "--alarm-email", "me@example.com", status=1
+    )
     _is_deleted_completely(deployment, untouched)
 
 

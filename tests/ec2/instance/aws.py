@@ -63,7 +63,8 @@ def authorization(service: str) -> str:
     roles = f"{METADATA}/meta-data/iam/security-credentials/"
     key = json.loads(ask(roles + ask(roles, "GET", with_token).decode(), "GET", with_token))["AccessKeyId"]
     return (
-        f"AWS4-HMAC-SHA256 Credential={key}/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
+        f"AWS4-HMAC-SHA256 Credential={key}/20260101/{os.environ['AWS_DEFAULT_REGION']}/{service}/aws4_request,"
+        " SignedHeaders=host, Signature=0"
     )
 
 
