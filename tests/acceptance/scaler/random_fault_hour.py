@@ -61,7 +61,8 @@ LAUNCH_SECONDS = 120.0
 """Within this time, an instance is launched for jobs that wait, if EC2 can launch one."""
 MAX_DISTURBED_SECONDS = 600.0
 """Whatever faults of single moments come meanwhile, an instance is launched within this time, which is little more than
-the two below."""
+the two others together. The time is added in which the role, or no credentials, keep a manager from launching: it can
+be the one that leads."""
 MAX_PUT_OFF_SECONDS = 420.0
 """For how long the scaler can be unable to know that there is none: a launch is without an answer, or an ended instance
 is not described as ended."""
@@ -115,6 +116,8 @@ class RandomFaultHour:
     _reaped_at: float = 0.0
     _starving_since: float | None = None
     _undisturbed_since: float = 0.0
+    _checked_at: float = 0.0
+    _kept_seconds: float = 0.0
     most_disturbed_seconds: float = 0.0
     _put_off_at: float = 0.0
     _died_at: float = 0.0
@@ -210,7 +213,11 @@ class RandomFaultHour:
             self._starving_since = None
             return
         if self._starving_since is None:
-            self._starving_since = self._undisturbed_since = now
+            self._starving_since = self._undisturbed_since = self._checked_at = now
+            self._kept_seconds = 0.0
+        if any(self._is_kept_from_launching(each) for each in self.managers):
+            self._kept_seconds += now - self._checked_at
+        self._checked_at = now
         self._undisturbed_since = max(self._undisturbed_since, cloud.disrupted_at)
         starved_seconds, disturbed_seconds = now - self._undisturbed_since, now - self._starving_since
         self.most_disturbed_seconds = max(self.most_disturbed_seconds, disturbed_seconds)
@@ -224,7 +231,7 @@ class RandomFaultHour:
         if (
             put_off_seconds > LAUNCH_SECONDS
             or starved_seconds > MAX_PUT_OFF_SECONDS + LAUNCH_SECONDS
-            or disturbed_seconds > MAX_DISTURBED_SECONDS
+            or disturbed_seconds > MAX_DISTURBED_SECONDS + self._kept_seconds
         ):
             cloud.violations.append(
                 f"nothing was launched for {disturbed_seconds:.0f} s until {now:.0f}, undisturbed for "
@@ -327,9 +334,12 @@ class RandomFaultHour:
         for manager in self.managers:
             if cloud.happens("metadata_silent"):
                 manager.fleet.silent_until = now + self.rng.uniform(5.0, 150.0)
-            is_forbidden = not manager.upgraded and cloud.refusals.least_version > 1
-            if is_forbidden or now < manager.fleet.silent_until:
+            if self._is_kept_from_launching(manager):
                 cloud.disrupted_at = now
+
+    def _is_kept_from_launching(self, manager: FakeManager) -> bool:
+        is_forbidden = not manager.upgraded and self.cloud.refusals.least_version > 1
+        return is_forbidden or self.clock.now < manager.fleet.silent_until
 
     def _inject_faults(self) -> None:
         """Boot workers, and inject the faults of instances and of capacity pools."""
