@@ -235,6 +235,18 @@ async def test_a_manager_that_was_held_up_changes_nothing_that_is_another_schedu
     assert (await progress_of(shard)).pause is not None
 
 
+async def test_a_manager_that_was_held_up_does_not_run_what_the_schedule_was_before(shards: Shards) -> None:
+    schedule = a_schedule()
+    shard = await create(shards, schedule)
+    read = await progress_of(shard)
+    step = plan(schedule, read, NOW + MINUTE)
+    changed = a_schedule(template=schedule.template._replace(queue="elsewhere"))
+    assert await save_schedule(shard, changed, read, read, CREATED, keep_next=True) == "saved"
+    job_id = run_id("nightly", NOW + MINUTE, len(shards))
+    (fired,) = await fire(shard, [Attempt(schedule, read, step, job_id)], now=NOW + MINUTE)
+    assert (fired.outcome, await job_status(shard, job_id)) == ("changed", None)
+
+
 async def test_an_id_that_is_taken_by_another_job_is_not_overwritten(
     shards: Shards, manager: ScheduleFiring, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -412,6 +424,8 @@ async def test_of_two_jobs_of_a_call_the_one_whose_id_is_taken_does_not_run(
         ("fired", NOW + 2 * MINUTE),
         ("fired", NOW + 2 * MINUTE),
     ]
+    second = [run_id(name, NOW + 2 * MINUTE, len(shards)) for name in names]
+    assert [await job_status(shard, job_id) for job_id in second] == [None, "queued", "queued"]
 
 
 async def test_histories_keep_a_bounded_number_of_runs(shards: Shards, manager: ScheduleFiring) -> None:
