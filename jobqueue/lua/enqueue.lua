@@ -135,6 +135,27 @@ local function write_special(key, data, shared, labels, own_options)
   end
 end
 
+-- Writes a record unless there is one; returns whether it did. The jobs of a group differ in `data` alone, unless they
+-- have labels, so the first one is written and the others are copies of it, which takes half as long. A copy keeps its
+-- original's encoding, so none is made of a record with large data.
+local MAX_COPIED_BYTES = 1024
+local function create(key, data, group, labels, own_options)
+  local first_key = group.first_key
+  if first_key and first_key ~= key and not has_labels then
+    if raw_call('COPY', first_key, key) == 0 then return false end
+    raw_call('HSET', key, 'data', data)
+    return true
+  end
+  if raw_call('EXISTS', key) == 1 then return false end
+  if labels == '' and own_options == '' then
+    raw_call('HSET', key, 'data', data, unpack(group.shared))
+  else
+    write_special(key, data, group.shared, labels, own_options)
+  end
+  if #data <= MAX_COPIED_BYTES then group.first_key = key end
+  return true
+end
+
 -- What is asked here need not be asked for each job.
 local before_id, is_watched_now = #groups == 1 and 0 or 1, has_watchers()
 for i = at, #ARGV, before_id + (has_labels and 4 or 2) do
@@ -146,14 +167,9 @@ for i = at, #ARGV, before_id + (has_labels and 4 or 2) do
   local taken = unique and redis.call('GET', unique)
   if taken and taken ~= id then
     answers[#answers + 1] = {taken, redis.call('PTTL', unique)}
-  elseif raw_call('EXISTS', key) == 1 then
+  elseif not create(key, data, group, labels, own_options) then
     answers[#answers + 1] = same_content(key, data, group.shared, labels, own_options) and 2 or 0
   else
-    if labels == '' and own_options == '' then
-      raw_call('HSET', key, 'data', data, unpack(group.shared))
-    else
-      write_special(key, data, group.shared, labels, own_options)
-    end
     if unique then redis.call('SET', unique, id, 'PX', group.within) end
     place(group, id)
     if labels ~= '' then note_labels(id, cjson.decode(labels), clock(ARGV[1])) end

@@ -157,6 +157,36 @@ async def test_the_same_id_twice_in_one_call_is_one_job(shard: Shard) -> None:
     assert await queued_ids(shard) == ["a"]
 
 
+async def test_a_record_is_the_same_whether_its_job_comes_alone_or_with_others(shard: Shard) -> None:
+    sizes = itertools.cycle([(10, 20, 5), (10, 6000, 20), (6000, 10, 20)])
+    for option, given in OPTIONS.items():
+        fields = {name: value for name, value in given.items() if not name.startswith("unique")}
+        blank = new_job("")._replace(**fields)
+        jobs = [blank._replace(id=f"{option}-{n}", data=b"%d" % n * size) for n, size in enumerate(next(sizes))]
+        assert set(await enqueue(shard, jobs, now=NOW)) == {EnqueueOutcome.WRITTEN}
+        for job in jobs:
+            await enqueue(shard, [job._replace(id=f"{job.id}-alone")], now=NOW)
+            assert await job_fields(shard, job.id) == await job_fields(shard, f"{job.id}-alone"), option
+            keys = f"{shard.prefix}:job:{job.id}", f"{shard.prefix}:job:{job.id}-alone"
+            together, alone, ttl = await shard.execute(
+                *(("OBJECT", "ENCODING", key) for key in keys), ("PTTL", keys[0])
+            )
+            assert (together, ttl) == (alone, -1)
+
+
+async def test_among_new_jobs_one_that_is_there_stays_as_it_is(shard: Shard) -> None:
+    await enqueue_jobs(shard, "old", "expiring")
+    await shard.execute(("EXPIRE", f"{shard.prefix}:job:expiring", 1000))
+    before = await dump_shard(shard)
+    other = [new_job(job_id)._replace(data=b"other") for job_id in ("a", "old", "b", "expiring", "a")]
+    written, conflict, repeated = EnqueueOutcome.WRITTEN, EnqueueOutcome.CONFLICT, EnqueueOutcome.REPEATED
+    assert await enqueue(shard, other, now=NOW) == [written, conflict, written, conflict, repeated]
+    after = await dump_shard(shard)
+    for job_id in ("old", "expiring"):
+        assert after[f"job:{job_id}"] == before[f"job:{job_id}"]
+    assert await queued_ids(shard) == ["old", "expiring", "a", "b"]
+
+
 async def test_ten_thousand_jobs_fit_one_call(shard: Shard) -> None:
     ids = [f"job-{number}" for number in range(10_000)]
     assert set(await enqueue_jobs(shard, *ids)) == {EnqueueOutcome.WRITTEN}
