@@ -25,18 +25,36 @@ local leases = prefix .. ':wm:leases'
 -- Jobs of a group that have ended before, or that a plain RQ client has saved: only their records hold an `ended_at`.
 local saved_before = {}
 
+-- The last result of the group that stands in a stream of its own: {its stream, value, whether it is known to stand
+-- there alone}.
+local latest = {}
+
+-- The stream of a result that is the same as the last one is a copy of its stream, which takes half as long and less
+-- memory. Returns whether it was made: not of a stream with an earlier attempt, nor in place of one.
+local function copy_latest(results, value)
+  if value ~= latest.value then return false end
+  if not latest.is_alone then
+    if redis.call('XLEN', latest.results) ~= 1 then return false end
+    latest.is_alone = true
+  end
+  return redis.call('COPY', latest.results, results) == 1
+end
+
 local function record_success(id, key, ttl, value, feed, version)
   local results = prefix .. ':results:' .. id
   -- A leased job has a status. So one new field means that the job never ended before.
   local new_fields = raw_call('HSET', key, 'status', 'finished', 'ended_at', iso)
   if new_fields == 0 then saved_before[#saved_before + 1] = id end
-  if version ~= '' then
-    redis.call('XADD', results, 'MAXLEN', '~', 10, '*', 'type', '1', 'worker_name', worker, 'return_value', value,
-      'wm_version', version)
-  elseif new_fields == 1 then
-    redis.call('XADD', results, '*', 'type', '1', 'worker_name', worker, 'return_value', value)
-  else
-    redis.call('XADD', results, 'MAXLEN', '~', 10, '*', 'type', '1', 'worker_name', worker, 'return_value', value)
+  if new_fields == 0 or not copy_latest(results, value) then
+    if version ~= '' then
+      redis.call('XADD', results, 'MAXLEN', '~', 10, '*', 'type', '1', 'worker_name', worker, 'return_value', value,
+        'wm_version', version)
+    elseif new_fields == 1 then
+      redis.call('XADD', results, '*', 'type', '1', 'worker_name', worker, 'return_value', value)
+    else
+      redis.call('XADD', results, 'MAXLEN', '~', 10, '*', 'type', '1', 'worker_name', worker, 'return_value', value)
+    end
+    if new_fields == 1 then latest = {results = results, value = value} end
   end
   -- Results in the feed expire by their registry entry (_retention.lua), but a job that ended before may have a TTL.
   if not feed or new_fields == 0 then
@@ -77,6 +95,7 @@ while at <= #ARGV do
   redis.call('ZREM', leases, unpack(members))
   redis.call('ZREM', prefix .. ':wip:' .. queue, unpack(members))
   local finished, done, forgotten = {}, {}, {}
+  latest = {}
   -- Turned into text once for all jobs of the group.
   local kept_until = ttl < 0 and '+inf'
     or string.format('%.0f', math.floor(now) + ttl + (feed and CENTURY_SECONDS or 0))

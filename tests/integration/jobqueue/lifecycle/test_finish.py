@@ -2,7 +2,9 @@
 
 import math
 import time
+from base64 import b64encode
 from collections.abc import Callable, Collection
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -84,6 +86,39 @@ async def test_a_result_outside_the_feed_expires_as_in_rq(shard: Shard, ttl: int
     assert await key_ttl(shard, "results:a") in left
     kept = {60: {"a": NOW + 60}, -1: {"a": math.inf}, 0: {}}[ttl]
     assert await sorted_set(shard, "finished:default") == kept
+
+
+@pytest.mark.parametrize("fields", [{}, {"feed": False}, {"feed": False, "result_ttl_seconds": -1}], ids=str)
+async def test_results_that_are_alike_are_recorded_like_any_other(shard: Shard, fields: dict[str, Any]) -> None:
+    values = {"a": 1, "b": 1, "c": 2, "d": 2, "e": 2, "f": 1}
+    await enqueue_jobs(shard, *values, "alone", **fields)
+    jobs = await claim_jobs(shard, 7)
+    await finish(shard, "w1", [success_outcome(job, values[job.id]) for job in jobs[:6]], now=NOW)
+    await finish(shard, "w1", [success_outcome(jobs[6], 1)], now=NOW)
+    (alone,) = await _results(shard, "alone")
+    for job_id, value in values.items():
+        expected = alone if value == 1 else {**alone, "return_value": b64encode(b"%d" % value).decode()}
+        assert await _results(shard, job_id) == [expected], job_id
+        for key in ("job:", "results:"):
+            assert await key_ttl(shard, key + job_id) in nearly(await key_ttl(shard, f"{key}alone")), (key, job_id)
+
+
+@pytest.mark.parametrize("retried", ["a", "b", "c", "d"])
+async def test_an_earlier_attempt_stays_with_its_job_alone(shard: Shard, retried: str) -> None:
+    earlier = {"type": "4", "worker_name": "w0", "return_value": ""}
+    await enqueue_jobs(shard, "a", "b", "c", "d")
+    fields = [text for field in earlier.items() for text in field]
+    await shard.execute(("XADD", f"{shard.prefix}:results:{retried}", "1-1", *fields))
+    await finish(shard, "w1", [success_outcome(job) for job in await claim_jobs(shard, 4)], now=NOW)
+    last = {"type": "1", "worker_name": "w1", "return_value": b64encode(b'"done"').decode()}
+    for job_id in ("a", "b", "c", "d"):
+        assert await _results(shard, job_id) == ([earlier, last] if job_id == retried else [last]), job_id
+
+
+async def _results(shard: Shard, job_id: str) -> list[dict[str, str]]:
+    (entries,) = await shard.execute(("XRANGE", f"{shard.prefix}:results:{job_id}", "-", "+"))
+    texts = [[text.decode() for text in flat] for _, flat in entries]
+    return [dict(zip(flat[::2], flat[1::2], strict=True)) for flat in texts]
 
 
 async def test_a_job_that_ends_twice_expires_after_its_second_end(shard: Shard) -> None:

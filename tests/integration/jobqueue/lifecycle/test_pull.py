@@ -77,6 +77,18 @@ async def test_a_pulled_result_stays_readable_for_an_hour(shard: Shard) -> None:
     assert await sorted_set(shard, "finished:default") == {}
 
 
+async def test_pulled_results_of_several_queues_stay_readable_for_an_hour(shard: Shard) -> None:
+    await complete_jobs(shard, "a")
+    await complete_jobs(shard, "b", queue="high")
+    await complete_jobs(shard, "c")
+    await complete_jobs(shard, "short", queue="high", result_ttl_seconds=30)
+    await complete_jobs(shard, "unpulled", queue="low")
+    await pull(shard, 4, order="oldest", now=NOW)
+    assert await results_kept_at(shard, NOW + 29) == {"a", "b", "c", "short", "unpulled"}
+    assert await results_kept_at(shard, NOW + HOUR_SECONDS - 1) == {"a", "b", "c", "unpulled"}
+    assert await results_kept_at(shard, NOW + HOUR_SECONDS) == {"unpulled"}
+
+
 async def test_a_pulled_result_that_rq_recorded_again_keeps_rqs_expiry(shard: Shard) -> None:
     """RQ sets a TTL on both keys and the expiry in the registry."""
     await complete_jobs(shard, "a")
