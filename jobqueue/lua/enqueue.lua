@@ -21,9 +21,10 @@ local prefix = KEYS[1]
 -- include: _labels
 -- include: _changes
 
--- Fields that change during a job's life: two submissions are the same whatever these say.
+-- Fields that change during a job's life: two submissions are the same whatever these say. The last three follow from
+-- options; versions derive them in their own ways, and some remove `wm_in_lane` when the job is claimed.
 local VOLATILE = {created_at = true, enqueued_at = true, status = true, retries_left = true, meta = true,
-  wm_trace = true}
+  wm_trace = true, wm_in_lane = true, wm_lane = true, wm_at_end = true}
 -- Options of a job that versions before `wm_options` recorded as these fields only.
 local OLD_OPTIONS = {'retry_intervals', 'enqueue_at_front', 'meta'}
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from jobqueue import keys
 from jobqueue.lifecycle.enqueue import DuplicateUniqueKey, EnqueueOutcome, EnqueueResult, enqueue
 from jobqueue.lifecycle.finish import finish
 from jobqueue.lifecycle.running_job import save_meta
@@ -197,6 +198,17 @@ async def test_a_lifo_job_is_next_in_line(shard: Shard) -> None:
     await enqueue_jobs(shard, "a")
     await enqueue_jobs(shard, "b", "c", at_front=True)
     assert await queued_ids(shard) == ["c", "b", "a"]
+
+
+async def test_a_repeated_id_is_the_same_job_if_another_version_has_written_or_claimed_it(shard: Shard) -> None:
+    job = new_job("a")._replace(limits=(Limit("k", concurrency=5, starts=5, seconds=60.0),))
+    await enqueue(shard, [job], now=NOW)
+    key = keys.job(shard.prefix, "a")
+    # Earlier versions name the lane and mark the end otherwise, and take the last one away when the job is claimed.
+    await shard.execute(("HSET", key, "wm_lane", "0" * 16, "wm_at_end", "cl"), ("HDEL", key, "wm_in_lane"))
+    assert await enqueue(shard, [job], now=NOW) == [EnqueueOutcome.REPEATED]
+    other = job._replace(limits=(Limit("k", concurrency=6, starts=5, seconds=60.0),))
+    assert await enqueue(shard, [other], now=NOW) == [EnqueueOutcome.CONFLICT]
 
 
 async def test_a_repeated_id_with_the_same_content_changes_nothing(shard: Shard) -> None:
