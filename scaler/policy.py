@@ -9,7 +9,7 @@ import heapq
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from math import inf, log
 
 RECHECK_SECONDS = 5.0
@@ -571,8 +571,8 @@ def _release_scenarios(ages: Sequence[float], estimates: Estimates, limit: int) 
         return [[]]
     sampled, weight = _sample(ages)
     survival, survival_now = estimates.survival, [estimates.survival(age) for age in sampled]
-    count = min(len(ages), limit)
-    *_, last_target = _release_targets(FIRST_RELEASE_HAZARDS[-1], len(ages), count)
+    targets = _release_targets(len(ages), min(len(ages), limit))
+    last_target = targets[-1][-1]
     hazards: list[float] = []
     for horizon in HORIZONS:
         hazards.append(
@@ -580,7 +580,7 @@ def _release_scenarios(ages: Sequence[float], estimates: Estimates, limit: int) 
         )
         if hazards[-1] >= last_target:
             break  # no scenario looks further ahead
-    return [_release_times(hazards, first, len(ages), count) for first in FIRST_RELEASE_HAZARDS]
+    return [_release_times(hazards, each) for each in targets]
 
 
 def _sample(ages: Sequence[float]) -> tuple[list[float], float]:
@@ -591,31 +591,25 @@ def _sample(ages: Sequence[float]) -> tuple[list[float], float]:
     return sampled, len(ages) / max(1, len(sampled))
 
 
-def _release_targets(first: float, busy: int, count: int) -> list[float]:
-    """Return the expected number of releases at which each of the first `count` busy slots becomes free.
+def _release_targets(busy: int, count: int) -> list[list[float]]:
+    """Return for each scenario the expected number of releases at which each of the first slots becomes free.
 
-    Args:
-        first: that of the first slot; each further one follows after its mean time.
+    Each further slot follows after its mean time.
     """
-    steps = (busy / max(1, busy - position) for position in range(1, count))
-    return list(accumulate(steps, initial=first))
+    steps = [busy / max(1, busy - position) for position in range(1, count)]
+    return [list(accumulate(steps, initial=first)) for first in FIRST_RELEASE_HAZARDS]
 
 
-def _release_times(hazards: Sequence[float], first: float, busy: int, count: int) -> list[float]:
-    """Return when the first `count` of the busy slots become free.
+def _release_times(hazards: Sequence[float], targets: Sequence[float]) -> list[float]:
+    """Return when slots become free, linear between two horizons.
 
     Args:
         hazards: expected number of releases up to each of `HORIZONS`, or up to the first ones that are enough.
-        first: expected number of releases at which the first slot becomes free.
+        targets: expected number of releases at which each slot becomes free, ascending.
     """
-    seconds, index = [], 1
-    for target in _release_targets(first, busy, count):
-        while index < len(hazards) and hazards[index] < target:
-            index += 1
-        if index == len(hazards):
-            seconds.append(HORIZONS[-1])
-            continue
-        low, high = hazards[index - 1], hazards[index]
-        share = (target - low) / (high - low)
-        seconds.append(HORIZONS[index - 1] + share * (HORIZONS[index] - HORIZONS[index - 1]))
-    return seconds
+    seconds: list[float] = []
+    for (low, high), (begin, end) in zip(pairwise(hazards), pairwise(HORIZONS), strict=False):
+        expected, width = high - low, end - begin
+        within = targets[len(seconds) : bisect_right(targets, high)]
+        seconds += [begin + (target - low) / expected * width for target in within]
+    return seconds + [HORIZONS[-1]] * (len(targets) - len(seconds))
