@@ -9,8 +9,9 @@ import heapq
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import accumulate, pairwise
-from math import inf, log
+from math import log
 
 RECHECK_SECONDS = 5.0
 """A decision holds for this long unless something changes."""
@@ -493,18 +494,21 @@ class _Backlog:
     def worth_launching(self, max_launches: int) -> tuple[int, str]:
         """Return the number of launches with the least total cost, and why; 0 if waiting a little is cheaper."""
         launch_seconds = self.launch_seconds
-        waiting_without = self._waiting(0, self.free_at, 0.0)
-        count, least_cost, step = 0, self.wait_weight * waiting_without, 1
+
+        @cache
+        def cost(launches: int) -> float:
+            return self.wait_weight * self._waiting(launches, self.free_at, 0.0) + launch_seconds * launches
+
+        # Each further worker saves less than the one before, so a galloping search finds the best number. Of a queue
+        # that is scheduled in groups it begins with as many slots as a group, because fewer are lost in rounding.
+        count, step = 0, max(1, int(self.queued / MAX_SCHEDULED / self.slots))
         while step:
-            # Each further worker saves less than the one before, so a galloping search finds the best number.
-            more = min(count + step, max_launches)
-            cost = inf
-            if more > count:
-                cost = self.wait_weight * self._waiting(more, self.free_at, 0.0) + launch_seconds * more
-            if cost < least_cost:
-                count, least_cost, step = more, cost, step * 2
-            else:
+            best = min((count, min(count + step, max_launches), max(count - step, 0)), key=cost)
+            if best == count:
                 step //= 2
+            else:
+                count, step = best, step * 2 if best > count else step
+        waiting_without, least_cost = cost(0) / self.wait_weight, cost(count)
         waiting = (least_cost - launch_seconds * count) / self.wait_weight
         saved = self.wait_weight * (waiting_without - waiting)
         if not count:
@@ -557,10 +561,16 @@ class _Backlog:
                 slots.append(free[position])
             else:
                 slots.append(ready_at if position < earlier + new_slots else free[position - new_slots])
+        # The jobs of a group that share a slot start one after the other: the last one this much later than the first.
+        spread = max(0.0, seconds - self.service_seconds)
         waiting = 0.0
         for _ in range(jobs):
             second = slots[0]
-            waiting += second if second < never else never
+            left = never - second
+            if left > 0:
+                waiting += second + (spread / 2 if spread <= left else left - left * left / (2 * spread))
+            else:
+                waiting += never
             heapq.heapreplace(slots, second + seconds)
         return waiting * group
 

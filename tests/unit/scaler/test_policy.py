@@ -56,6 +56,13 @@ SITUATIONS = {
     "more workers if waiting costs more": Situation(
         observed(queued=100, learned=SHORT_JOBS), replace(CLOUD, wait_weight=16.0), launch=33
     ),
+    "no more workers than long jobs fill": Situation(
+        observed(queued=30, learned=estimates(service_seconds=600.0)), replace(CLOUD, slots_per_worker=4), launch=8
+    ),
+    "a flood of long jobs": Situation(observed(queued=1000, learned=LONG_JOBS), launch=1000),
+    "a flood that the maximum cannot serve in time": Situation(
+        observed(queued=100_000, running_ages=(1.0,) * 20, learned=LONG_JOBS), launch=980
+    ),
     "never more than the maximum": Situation(
         observed(queued=5, learned=LONG_JOBS), replace(CLOUD, max_workers=4), launch=4
     ),
@@ -295,6 +302,28 @@ def test_the_reason_for_keeping_the_fleet_says_what_stands_in_the_way(
 def test_the_reason_can_be_checked_by_hand(observation: Observation) -> None:
     """docs/scaling.md explains exactly this text."""
     assert f"```\n{decide(observation, CLOUD).reason}\n```" in DOCUMENT.read_text()
+
+
+@pytest.mark.parametrize("slots", [1, 4, 16])
+@pytest.mark.parametrize("running", [0, 20])
+@pytest.mark.parametrize("service_seconds", [30.0, 600.0, 36_000.0])
+def test_a_longer_queue_gets_no_fewer_workers(service_seconds: float, running: int, slots: int) -> None:
+    """Long queues are scheduled in groups, so up to a tenth can be lost in rounding."""
+    limits = replace(CLOUD, slots_per_worker=slots, max_workers=5000)
+    launches = [
+        decide(
+            observed(
+                queued=queued,
+                running_ages=(1.0,) * running * slots,
+                busy=running,
+                learned=estimates(service_seconds=service_seconds),
+            ),
+            limits,
+        ).launch
+        for queued in (1, 10, 100, 300, 1000, 3000, 10_000, 100_000, 1_000_000)
+    ]
+    assert all(longer >= 0.9 * shorter for shorter, longer in itertools.pairwise(launches)), launches
+    assert launches[-1] >= 0.95 * (limits.max_workers - running)
 
 
 def test_the_limits_hold_in_every_situation() -> None:
