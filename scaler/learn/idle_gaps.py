@@ -4,13 +4,13 @@ An idle gap is a time in which demand does not reach a worker. Its length is mea
 the idle time that costs as much as removing the worker and launching it again.
 """
 
-import math
 from collections.abc import Sequence
 
 HOLD_FACTORS = (0.01, 0.05, 0.1, 0.18, 0.3, 0.45, 0.65, 1.0, 1.5, 2.5)
 """Candidates: how long to keep an idle worker, in break-evens."""
-PRIOR_GAPS = 0.3
-"""Weight of the prior in gaps. The prior prefers the hold factor 1, the break-even itself."""
+PRIOR_GAPS = 2.0
+"""Weight of the prior in gaps. The prior prefers the hold factor 1, the break-even itself. It hardly tells small ones
+apart, so that a few gaps do."""
 SHARED_GAPS = 5.0
 """Weight of the gaps of all workers together, in gaps of one worker."""
 REMEMBERED_GAPS = 1000.0
@@ -39,7 +39,7 @@ class IdleGaps:
         """Return the hold factor with the least loss. The gaps of all workers fill in while this one has few."""
         weight = SHARED_GAPS / max(all_gaps.count, SHARED_GAPS)
         losses = [
-            loss + weight * other + PRIOR_GAPS * math.log(factor) ** 2
+            loss + weight * other + PRIOR_GAPS * max(0.0, 1.0 - factor) ** 2
             for factor, loss, other in zip(HOLD_FACTORS, self.losses, all_gaps.losses, strict=True)
         ]
         return HOLD_FACTORS[min(range(len(HOLD_FACTORS)), key=losses.__getitem__)]

@@ -16,7 +16,9 @@ HALF_LIFE_JOBS = 2000.0
 PRIOR_JOBS = 1.0
 """Weight of the prior, in jobs. For an unknown function the prior is the mean of the other functions."""
 PRIOR_SERVICE_SECONDS = 30.0
-"""Prior of the mean before any job has ended."""
+"""Prior of the mean once jobs have ended."""
+UNKNOWN_SERVICE_SECONDS = 90.0
+"""The mean before any job has ended: about a boot. If it is shorter, too many of the first jobs wait for one worker."""
 
 BIN_EDGES = (0.0, *(FIRST_BIN_SECONDS * BIN_GROWTH**power for power in range(BINS)))
 
@@ -131,6 +133,8 @@ class ServiceTimes:
 
     def _overall_mean(self, without: str) -> float:
         """Return the mean of all functions but one: the prior of that one."""
+        if not self._all_ended:
+            return UNKNOWN_SERVICE_SECONDS
         ended = self._all_ended - self._ended.get(without, 0.0)
         seconds = self._all_seconds - self._seconds.get(without, 0.0)
         return (max(0.0, seconds) + PRIOR_JOBS * PRIOR_SERVICE_SECONDS) / (max(0.0, ended) + PRIOR_JOBS)

@@ -25,6 +25,11 @@ def test_an_unknown_function_gets_the_mean_of_the_others() -> None:
     assert times.mean_seconds({"new": 1}) == pytest.approx(5.0, rel=0.01)
 
 
+def test_until_the_first_job_has_ended_jobs_are_taken_to_run_as_long_as_a_boot() -> None:
+    assert ServiceTimes().mean_seconds({"f": 1}) == 90.0
+    assert _learned(f=(1, 1.0)).mean_seconds({"f": 1}) < 20.0
+
+
 def test_a_function_whose_jobs_still_run_does_not_seem_short() -> None:
     times = _learned(known=(1000, 1000.0))
     running = [("new", 600.0)] * 3
