@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 STDERR = 2
 MAX_LINE_BYTES = 1 << 16
 """A longer line is passed on in parts, which lines of other processes may separate."""
+_WORDS_KEPT = 5
+"""Such as `password`, `=`, and its value."""
 BYTES_PER_SECOND, MAX_BURST_BYTES = 1 << 16, 1 << 20
 """Of one executor. What is more is left out."""
 TELL_SECONDS = 10.0
@@ -74,7 +76,8 @@ class LineRelay:
         """Take what has just been read."""
         lines, newline, rest = (self._line + data).rpartition(b"\n")
         if len(rest) > MAX_LINE_BYTES:
-            lines, newline, rest = lines + newline + rest, b"", b""
+            cut = _end_of_part(rest)
+            lines, newline, rest = lines + newline + rest[:cut], b"", rest[cut:]
         if lines or newline:
             self._write(lines + newline)
         self._line = rest
@@ -84,3 +87,11 @@ class LineRelay:
         if self._line:
             self._write(self._line)
             self._line = b""
+
+
+def _end_of_part(line: bytes) -> int:
+    """Return where a long line is cut: before its last words, so that a secret and its name stay together."""
+    cut = len(line)
+    for _ in range(_WORDS_KEPT):
+        cut = line.rfind(b" ", 0, max(0, cut))
+    return cut if cut >= MAX_LINE_BYTES // 2 else len(line)
