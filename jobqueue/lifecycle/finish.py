@@ -15,6 +15,7 @@ from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
 from jobqueue.stored_values import name_of
 from jobqueue.timestamps import clock_argument, iso
+from processes.wording import counted
 
 FINISH_LIMIT = 1000
 """Maximum number of successes per script call: Lua's stack holds a few thousand values."""
@@ -145,7 +146,7 @@ async def finish(
 
 def gave_up_text(outcome: Retried) -> str:
     """Return why a job failed whose function has asked for one retry too many."""
-    return f"gave up after {outcome.max_retries} retries that the function asked for"
+    return f"gave up after {counted(outcome.max_retries, 'retry', 'retries')} that the function asked for"
 
 
 def encode_traceback(traceback: str) -> bytes:

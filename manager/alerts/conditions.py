@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from jobqueue.inspection.counters import ShardCounts
+from manager.queue.problems import jobs_wait
+from processes.wording import counted
 from scaler.policy import Limits
 from scaler.view import ScalerView
 
@@ -120,5 +122,6 @@ def _of_scaler(facts: Facts, view: ScalerView) -> Iterator[tuple[Condition, str]
         return
     most = limits.max_workers_allowed()
     if most < limits.max_workers and len(view.instances) >= most:
-        text = f"{queued} jobs wait, and the budget of {limits.hourly_budget:g} per hour allows {most} workers"
+        budget = f"the budget of {limits.hourly_budget:g} per hour allows {counted(most, 'worker')}"
+        text = f"{jobs_wait(queued)}, and {budget}"
         yield Condition("budget_reached"), text

@@ -11,15 +11,15 @@ from manager.http.query_parameters import Choice, Integer, Parameter, Query
 
 MAX_FORM_BYTES = 16 * 1024
 MAX_FIELDS = 32
-DONE = {
+DONE: dict[str, str | tuple[str, str]] = {
     "paused": "The queue is paused: workers take no more jobs of it. Those that run go on.",
     "resumed": "The queue is resumed.",
     "canceled": "The job is canceled.",
     "stopping": "The job's worker was told to stop it. It has not confirmed that yet.",
     "requeued": "The job is queued again.",
     "deleted": "The job is deleted.",
-    "requeued-jobs": "{n:,} jobs are queued again.",
-    "deleted-jobs": "{n:,} jobs are deleted.",
+    "requeued-jobs": ("1 job is queued again.", "{n:,} jobs are queued again."),
+    "deleted-jobs": ("1 job is deleted.", "{n:,} jobs are deleted."),
     "scaler-paused": "The scaler is paused: it launches and drains nothing.",
     "scaler-resumed": "The scaler is resumed.",
     "draining": "The worker is told to drain: it takes no more jobs, ends those that it runs, and exits.",
@@ -31,11 +31,11 @@ DONE = {
     "workflow-canceled": "What waited is canceled. What runs is being stopped.",
     "workflow-retried": "What did not finish runs again.",
     "callback-retried": "The callback is sent now.",
-    "callbacks-replayed": "{n:,} callbacks are sent again.",
+    "callbacks-replayed": ("1 callback is sent again.", "{n:,} callbacks are sent again."),
     "limit-set": "The limit holds from now on.",
     "revoked": "The key is revoked: within five seconds no manager accepts it.",
 }
-"""What a page says after an action, by the name that its address has."""
+"""What a page says after an action, by the name that its address has; of several things in the singular and plural."""
 
 
 def page_query(*parameters: Parameter) -> Query:
@@ -49,7 +49,10 @@ def page_query(*parameters: Parameter) -> Query:
 
 def notice_of(done: str | None, number: int) -> str | None:
     """Return what the page says about it."""
-    return None if done is None else DONE[done].format(n=number)
+    if done is None:
+        return None
+    text = DONE[done]
+    return text if isinstance(text, str) else text[number != 1].format(n=number)
 
 
 async def read_form(request: Request) -> dict[str, str]:

@@ -8,7 +8,9 @@ from typing import Any
 from jobqueue.model import MAX_LOSSES, FailureReason, Status
 from manager.explain.facts import FullLimit, JobFacts, QueueFacts
 from manager.explain.scaler_sentence import tell_scaler
-from manager.explain.wording import as_sentence, counted
+from manager.explain.wording import as_sentence
+from manager.queue.problems import how_to_resume
+from processes.wording import counted
 
 MAX_NAMED = 5
 OVERDUE_SECONDS = 3.0
@@ -69,8 +71,8 @@ def _queued(facts: JobFacts) -> Explanation:
     numbers: dict[str, Any] = {"queue": job.queue, "ahead": queue.ahead, "queued": queue.queued}
     if queue.paused_at is not None:
         sentence = (
-            f"Queue {job.queue!r} has been paused since {queue.paused_at}: the job waits until POST"
-            f" /queues/{job.queue}/resume."
+            f"Queue {job.queue!r} has been paused since {queue.paused_at}: the job waits until"
+            f" {how_to_resume(job.queue)}."
         )
         return Explanation("queue_paused", sentence, {**numbers, "paused_at": queue.paused_at})
     if queue.is_suspended:

@@ -5,7 +5,8 @@ from typing import Any
 
 from manager.explain.facts import ScalerFacts
 from manager.explain.scaler_reasons import in_plain_words
-from manager.explain.wording import as_sentence, counted
+from manager.explain.wording import as_sentence
+from processes.wording import counted
 
 
 def tell_scaler(scaler: ScalerFacts | None) -> tuple[str, dict[str, Any]]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from manager.api_keys.caller import Caller
 from manager.api_keys.limits import KeyLimiter
 from manager.http.problems import RATE_EXCEEDED, TOO_MANY_WAITING, Problem, ProblemType
+from processes.wording import counted
 
 FULL_QUEUE_RETRY_SECONDS = 5
 """Retry-After while too many jobs wait in a queue: nobody knows when workers will have taken them."""
@@ -37,7 +38,7 @@ def take_job(caller: Caller, limiter: KeyLimiter, queue: str, has_room: Callable
     most = limiter.limits.waiting_jobs
     if most is not None and not has_room(queue, most):
         limiter.give_back_job()
-        detail = f"{caller.name} may submit to queue {queue!r} while fewer than {most} jobs wait in it"
+        detail = f"{caller.name} may submit to queue {queue!r} while fewer than {counted(most, 'job')} wait in it"
         raise _too_many(TOO_MANY_WAITING, detail, FULL_QUEUE_RETRY_SECONDS)
 
 

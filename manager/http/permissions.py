@@ -167,7 +167,7 @@ def check_permission(caller: Caller, method: str, path: str) -> None:
             raise http_status_problem(405 if allowed else 404, quote(path), allowed)
         return
     if rule.scope not in caller.scopes:
-        raise _forbidden(caller, f"has not the scope {rule.scope}, which {method} {quote(path)} needs", rule.scope)
+        raise _forbidden(caller, f"lacks the scope {rule.scope}, which {method} {quote(path)} needs", rule.scope)
     if caller.is_bound and not rule.filters:
         raise _forbidden(caller, f"is bound to queues, and {method} {quote(path)} is not limited to them")
     if rule.queue is not None and not caller.sees(rule.queue):

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from jobqueue.inspection.counters import ShardCounts
 from jobqueue.workers.registry import WorkerView
+from processes.wording import counted
 
 
 def problems_of_moves(moving: Mapping[str, float]) -> Iterator[str]:
@@ -34,9 +35,19 @@ def problems_of_queues(counts: ShardCounts, unserved: Mapping[str, str]) -> Iter
         if queued and name in unserved:
             jobs_by_cause[unserved[name]] += queued
         if queued and name in counts.paused:
-            yield f"{queued} jobs wait: queue {name!r} is paused"
+            yield f"{jobs_wait(queued)}: queue {name!r} is paused"
     for cause, jobs in jobs_by_cause.items():
-        yield f"{jobs} jobs wait: {cause}"
+        yield f"{jobs_wait(jobs)}: {cause}"
+
+
+def jobs_wait(number: int) -> str:
+    """Return that so many jobs wait."""
+    return f"{counted(number, 'job')} {'waits' if number == 1 else 'wait'}"
+
+
+def how_to_resume(queue: str) -> str:
+    """Return what ends the pause of a queue."""
+    return f"it is resumed (workmanager queues resume {queue}, or POST /queues/{queue}/resume)"
 
 
 def problems_of_servers(refused: Mapping[str, str], unsound: Mapping[str, str]) -> Iterator[str]:

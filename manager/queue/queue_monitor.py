@@ -19,6 +19,7 @@ from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from jobqueue.workers.queue_service import WorkersOfQueues, pause_queue, read_workers_of_queues, resume_queue
 from manager.queue.circuit_breaker import ShardBreaker
+from manager.queue.problems import how_to_resume
 from manager.queue.waiting_jobs import WaitingJobs
 from scaler.state.leader_election import read_leadership
 
@@ -198,7 +199,7 @@ class QueueMonitor:
         unserved = {name: self._waiting.queued(name) for name in names - served}
         warnings = {name: workers.missing(name) for name in unserved}
         for name in paused:
-            warnings[name] = f"queue {name!r} is paused: the job waits until POST /queues/{name}/resume"
+            warnings[name] = f"queue {name!r} is paused: the job waits until {how_to_resume(name)}"
         return _Seen(workers, served, unserved, warnings)
 
     async def _count(self, names_by_shard: Mapping[Shard, frozenset[str]], queues: Collection[str]) -> None:

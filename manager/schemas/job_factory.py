@@ -24,6 +24,9 @@ ENVELOPE_BYTES = 128 * 1024
 HTTP_RETRY_INTERVALS = (1, 2, 4)
 """Default retry intervals of the function `http`, in seconds."""
 
+LIST_OF_JOBS = (
+    "body: a job is an object, and this is a list: send many as lines to POST /jobs/batch, one object in each"
+)
 _MAX_NAMED_FUNCTIONS = 20
 
 
@@ -54,6 +57,8 @@ class JobFactory:
         try:
             return Submission.model_validate_json(raw)
         except ValidationError as error:
+            if raw.lstrip()[:1] == b"[":  # what programs try first that have many jobs
+                raise Problem(INVALID, LIST_OF_JOBS) from error
             raise validation_problem(error) from error
 
     def create_job(self, submission: Submission, job_id: str, limiter: KeyLimiter | None = None) -> NewJob:

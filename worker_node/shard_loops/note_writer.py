@@ -11,6 +11,7 @@ from jobqueue.claimed_job import ClaimedJob
 from jobqueue.errors import JobQueueError
 from jobqueue.lifecycle.notes import LOG_STREAM, JobNotes, NewLine, save_notes, told_progress
 from jobqueue.sharding.shard import Shard
+from processes.wording import counted
 from worker_node.redaction import Redaction
 
 log = logging.getLogger(__name__)
@@ -132,7 +133,8 @@ class _Notes:
         lines = [*self.head, *self.tail]
         if left_out := self._lines - len(lines):
             at_ms, stream, _ = self.tail[0] if self.tail else (time.time_ns() // 1_000_000, LOG_STREAM, "")
-            lines.insert(len(self.head), (at_ms, stream, f"({left_out} lines are left out here)"))
+            what = counted(left_out, "line is", "lines are")
+            lines.insert(len(self.head), (at_ms, stream, f"({what} left out here)"))
         return JobNotes(self._job, self.progress, lines)
 
 

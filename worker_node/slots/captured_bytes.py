@@ -4,6 +4,8 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from processes.wording import counted
+
 HEAD_BYTES = TAIL_BYTES = 16 * 1024
 MAX_PARTIAL_BYTES = 4096
 """A line that is longer is not waited for to its end."""
@@ -24,7 +26,7 @@ class _Gap:
 
     @property
     def text(self) -> str:
-        return f"({self.lines:,} lines, {self.size:,} bytes are left out here)"
+        return f"({counted(self.lines, 'line')}, {counted(self.size, 'byte')} are left out here)"
 
 
 class CapturedBytes:

@@ -109,7 +109,8 @@ async def as_completed(
         statuses = await jobs.wait_for_jobs(pending, wait_for="any", timeout_seconds=left_seconds)
         ended = [job_id for job_id, status in statuses.items() if status is None or status in FINAL_STATUSES]
         if not ended:
-            raise TimeoutError(f"{len(pending)} jobs have not ended after {timeout_seconds:g} s")
+            left = "1 job has" if len(pending) == 1 else f"{len(pending)} jobs have"
+            raise TimeoutError(f"{left} not ended after {timeout_seconds:g} s")
         for job_id in ended:
             del pending[job_id]
             yield AsyncJobHandle(jobs, job_id)

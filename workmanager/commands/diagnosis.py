@@ -74,7 +74,7 @@ def diagnose(managers: Sequence[ManagerFacts], system: SystemFacts | None) -> It
     """Yield what was found, in the order in which a person would look.
 
     Args:
-        system: None if no manager answers.
+        system: None if no manager answers, or none that can.
     """
     for manager in managers:
         yield from _manager(manager)
@@ -173,6 +173,9 @@ def _work(
         launches = scaler is not None and scaler.get("leader") and not scaler.get("paused")
         remedy = "see `workmanager scaler log`" if launches else "start a worker (`workmanager worker`), or a scaler"
         yield Finding("jobs", f"{jobs} wait{'s' if jobs == 1 else ''}, and there is no worker", remedy)
+    elif not status["Workers"] and not problems and scaler is not None and not scaler.get("leader"):
+        remedy = "start a worker (`workmanager worker`), or a manager with --scaler local or --scaler ec2"
+        yield Finding("workers", "there is none, and no manager launches any: jobs would wait", remedy)
     elif not problems:
         left = f"{jobs} {'has' if jobs == 1 else 'have'} not ended"
         yield Finding("jobs", f"{left}, {counted(status['Workers'], 'worker')}")

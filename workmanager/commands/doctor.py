@@ -10,7 +10,7 @@ from workmanager.commands.output import print_json, print_line, select_fields
 from workmanager.commands.target import Target
 from workmanager.commands.terminal import GREEN, RED, styled
 from workmanager.commands.version import installed_version
-from workmanager.errors import ClientError, UsageError
+from workmanager.errors import ClientError, Unavailable, UsageError
 from workmanager.http.addresses import without_user
 
 if TYPE_CHECKING:
@@ -79,10 +79,12 @@ def _manager(client: "Client", url: str) -> ManagerFacts:
     )
 
 
-def _system(client: "Client", *, has_key: bool) -> SystemFacts:
+def _system(client: "Client", *, has_key: bool) -> SystemFacts | None:
     here = installed_version()
     try:
         scopes = client.system.scopes()
+    except Unavailable:
+        return None  # the managers' findings tell of it, and the key is not at fault
     except ClientError as error:
         return SystemFacts(has_key, here, key_error=str(error))
     return SystemFacts(

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 
 from workmanager.commands.arguments import CommandParser, client_parser, open_client
-from workmanager.commands.output import print_error, print_line, print_one, printable
+from workmanager.commands.output import counted, print_error, print_line, print_one, printable
 
 FOLLOW_SECONDS = 0.5
 
@@ -18,7 +18,7 @@ def main(arguments: Sequence[str]) -> int:
             for line in page["lines"]:
                 number = line["number"] or last + 1
                 if number > last + 1:
-                    print_error(f"workmanager: {number - last - 1} lines are not kept any more")
+                    print_error(f"workmanager: {counted(number - last - 1, 'line')} not kept any more")
                 last = number
                 print_one(options, line, lambda it: print_line(f"{it['at']}  {printable(it['text'])}"))
             after = page["after"]

@@ -56,6 +56,7 @@ def make_parser() -> CommandParser:
     start.add_argument("--reason", help="jobs that failed for this reason: exception, timeout, worker_lost, rejected")
     add_confirmation(start, dry_run="only count them")
     start.add_argument("--wait", action="store_true", help="wait until it has ended")
+    start.add_argument("-q", "--quiet", action="store_true", help="print nothing but its id, for scripts")
     listing = verbs.add_parser("list", help="list operations, the latest first")
     listing.add_argument("--limit", type=positive_int, default=20, metavar="N", help="list at most N (default 20)")
     show = verbs.add_parser("show", help="show how far an operation has come")

@@ -36,6 +36,7 @@ def make_parser() -> CommandParser:
     actions = parser.add_subparsers(dest="action", metavar="submit | show | cancel | retry")
     submit = actions.add_parser("submit", help="submit the workflow in a file: all of its jobs, or none")
     submit.add_argument("file", metavar="FILE", help='JSON: {"jobs": {NAME: {…, "depends_on": [NAME]}}}; - for stdin')
+    submit.add_argument("-q", "--quiet", action="store_true", help="print nothing but its id, for scripts")
     show = actions.add_parser("show", help="show the status of each job")
     cancel = actions.add_parser("cancel", help="cancel all jobs that have not ended; `finally` runs")
     retry = actions.add_parser("retry", help="run again what did not finish, and what waited for it")

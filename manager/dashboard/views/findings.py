@@ -12,6 +12,7 @@ from jobqueue.workers.registry import WorkerView
 from manager.dashboard.rendering import page_address, show_duration
 from manager.dashboard.signs import Signs
 from manager.http.dashboard_paths import CALLBACKS, FAILURES, JOBS, QUEUES, SCALER, SCHEDULES
+from processes.wording import counted
 from scaler.view import ScalerView
 
 LONG_SECONDS = 60.0
@@ -54,11 +55,13 @@ def stuck_queues(counts: ShardCounts, unserved: Mapping[str, str], workers: Sequ
             stuck.append((waited, name, free))
     stuck.sort(reverse=True)
     for waited, name, free in stuck[:MAX_STUCK]:
-        text = f"queue {name!r} is stuck: its next job has waited for {show_duration(waited)}, and {free:,} slots of"
+        text = f"queue {name!r} is stuck: its next job has waited for {show_duration(waited)}, and"
+        slots = f"{counted(free, 'slot')} of its workers {'is' if free == 1 else 'are'} free"
         rest = page_address("", status="queued", queue=name)
-        yield Finding(f"{text} its workers are free: open the job, which says why it does not run", JOBS, rest)
+        yield Finding(f"{text} {slots}: open the job, which says why it does not run", JOBS, rest)
     if len(stuck) > MAX_STUCK:
-        yield Finding(f"{len(stuck) - MAX_STUCK:,} more queues are stuck in the same way", QUEUES)
+        others = counted(len(stuck) - MAX_STUCK, "more queue is", "more queues are")
+        yield Finding(f"{others} stuck in the same way", QUEUES)
 
 
 def failing_functions(before: ShardCounts, now: ShardCounts) -> Iterator[Finding]:
@@ -78,7 +81,8 @@ def of_schedules(before: ShardCounts | None, now: ShardCounts, signs: Signs) -> 
         yield Finding(text, SCHEDULES, f"/{quote(name, safe='')}")
     missed = 0 if before is None else now.schedule_runs.get("missed", 0) - before.schedule_runs.get("missed", 0)
     if missed > 0:
-        text = f"{missed:,} runs of schedules were missed in the last minutes, because no manager ran or runs before"
+        runs = counted(missed, "run of a schedule was", "runs of schedules were")
+        text = f"{runs} missed in the last minutes, because no manager ran or runs before"
         yield Finding(f"{text} went on: run the schedule now if it cannot wait", SCHEDULES)
 
 
@@ -90,7 +94,8 @@ def of_callbacks(counts: ShardCounts) -> Iterator[Finding]:
         longest = show_duration(callbacks.oldest_seconds)
         yield Finding(f"{text} the first for {longest}", CALLBACKS, page_address("", status="failing"))
     if callbacks.given_up:
-        text = f"{callbacks.given_up:,} callbacks were given up: mend the receiver, then send them again"
+        given_up = counted(callbacks.given_up, "callback was", "callbacks were")
+        text = f"{given_up} given up: mend the receiver, then send them again"
         yield Finding(text, CALLBACKS, page_address("", status="dead"))
 
 

@@ -97,7 +97,7 @@ def test_buttons_that_a_key_may_not_press_are_not_shown_and_not_obeyed(
     assert [form.label for form in page.forms if "queue" in form.label] == []
     refused = stranger.post("/dashboard/queues/shown/pause", {})
     assert refused.status_code == 403
-    assert "has not the scope admin" in refused.text
+    assert "lacks the scope admin" in refused.text
 
 
 def test_a_key_without_a_scope_sees_nothing(keyed: ManagerProgram, stranger: Visitor) -> None:

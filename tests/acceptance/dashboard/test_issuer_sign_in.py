@@ -119,7 +119,7 @@ def test_the_scopes_and_queues_of_the_token_hold(
     assert [form.label for form in page.forms if "queue" in form.label] == []
     refused = visitor.post("/dashboard/queues/reports-a/pause", {})
     assert refused.status_code == 403
-    assert "token sub:alice has not the scope admin" in refused.text
+    assert "token sub:alice lacks the scope admin" in refused.text
 
 
 def test_an_administrator_changes_what_the_audit_stream_notes(

@@ -137,7 +137,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "finally that waits": ({"jobs": {"a": _job()}, "finally": _job(depends_on=["a"])}, "", "has no 'depends_on'"),
     "finally as a name": ({"jobs": {"finally": _job()}}, "", "stands beside 'jobs'"),
     "bad name": ({"jobs": {"a b": _job()}}, "jobs.a b.[key]", "pattern"),
-    "unknown field": ({"jobs": {"a": _job(colour="red")}}, "jobs.a.colour", "Extra inputs"),
+    "unknown field": ({"jobs": {"a": _job(colour="red")}}, "jobs.a.colour", "there is no such field"),
 }
 
 

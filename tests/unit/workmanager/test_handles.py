@@ -100,7 +100,7 @@ def test_jobs_that_do_not_end_in_time_are_a_timeout() -> None:
     with (
         ScriptedManager(Answer({"done": False, "statuses": {"a": "queued"}})) as manager,
         Client(manager.url) as client,
-        pytest.raises(TimeoutError, match="1 jobs have not ended after 0 s"),
+        pytest.raises(TimeoutError, match="1 job has not ended after 0 s"),
     ):
         next(as_completed(client, ["a"], 0))
 

@@ -89,6 +89,11 @@ FAULTS: Mapping[str, tuple[dict[str, Any], str, str]] = {
         "9 jobs wait: queue 'default' is paused",
         "/dashboard/queues",
     ),
+    "one job in a paused queue": (
+        {"counts": ShardCounts({"default": QueueCounts(queued=1)}, paused={"default": "now"})},
+        "1 job waits: queue 'default' is paused",
+        "/dashboard/queues",
+    ),
     "failing function": (
         {"counts": failing(12, 3), "before": failing(0, 0)},
         "function 'pay' fails: 12 of its last 15 jobs",

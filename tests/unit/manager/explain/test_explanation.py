@@ -92,7 +92,8 @@ def scaled(**facts: Any) -> JobFacts:
         (
             queued(paused_at="T1", is_suspended=True, unserved="x"),
             "queue_paused",
-            "Queue 'q' has been paused since T1: the job waits until POST /queues/q/resume.",
+            "Queue 'q' has been paused since T1: the job waits until it is resumed "
+            "(workmanager queues resume q, or POST /queues/q/resume).",
         ),
         (
             queued(is_suspended=True, unserved="x"),

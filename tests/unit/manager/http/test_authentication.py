@@ -64,7 +64,7 @@ def test_a_token_opens_what_its_scopes_allow() -> None:
     assert caller_of(scope).key_id == "sub:alice"
     refused = refusal(auth(), request(token(), "PUT", "/enqueue"))
     assert refused.status == 403
-    assert "token sub:alice has not the scope jobs:write" in str(refused.detail)
+    assert "token sub:alice lacks the scope jobs:write" in str(refused.detail)
     assert refusal(auth(), request(token(scope=None))).status == 403
 
 

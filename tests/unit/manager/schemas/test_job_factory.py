@@ -76,6 +76,17 @@ def test_an_invalid_field_is_named(fields: dict[str, Any], field: str) -> None:
     assert problem.members["errors"][0]["field"] == field
 
 
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b'\n[{"function": "noop"}]', "POST /jobs/batch"),
+        (b'{"function": "noop", "colour": "red"}', "colour: there is no such field"),
+    ],
+)
+def test_what_is_no_job_is_told_in_plain_words(body: bytes, told: str) -> None:
+    assert told in str(rejection(body).detail)
+
+
 def test_whoever_calls_a_function_of_an_unregistered_module_is_told_where_to_name_it() -> None:
     remedy = "name its module in WORKMANAGER_FUNCTIONS of managers and workers"
     assert remedy in str(rejection(b'{"function": "texts.most_common"}').detail)

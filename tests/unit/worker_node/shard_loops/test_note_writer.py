@@ -82,7 +82,7 @@ async def test_all_jobs_together_cannot_tell_more_than_can_be_written(monkeypatc
     (arguments,) = shard.calls
     assert arguments.count("line") == 5
     assert [text for text in map(str, arguments) if "left out" in text] == [
-        "(1 lines are left out here)",
+        "(1 line is left out here)",
         "(3 lines are left out here)",
     ]
     writer.take_output(claimed_job(id="d"), [(1, "stdout", "line")])

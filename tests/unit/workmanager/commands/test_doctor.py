@@ -85,6 +85,25 @@ def test_what_is_wrong_is_told_with_a_remedy(
     assert wrong.remedy
 
 
+def test_neither_a_worker_nor_a_scaler_is_wrong_before_a_job_waits() -> None:
+    idle = {"Jobs": 0, "Workers": 0, "problems": []}
+    for leader, told in ((None, ["workers"]), ("h:1", [])):
+        system = _system(status=idle, scaler={**SCALER, "leader": leader})
+        assert [each.subject for each in diagnose([FINE], system) if each.is_wrong] == told
+
+
+def test_a_key_is_not_blamed_for_what_no_manager_can_answer(run: Run) -> None:
+    away = Answer({"detail": "the queue is unavailable at the moment"}, 503)
+
+    def answer(request: Request) -> Answer:
+        return Answer({"info": {"version": "0.1.0"}}) if request.path in ("/healthz", "/openapi.json") else away
+
+    with ScriptedManager(routes=answer) as manager:
+        code, output, _ = run("doctor", "--url", manager.url, "--key", "secret", "--json")
+    assert code == 1
+    assert {json.loads(line)["subject"] for line in output.splitlines()} == {manager.url}
+
+
 def test_a_manager_that_refuses_is_not_to_be_started() -> None:
     (down,) = diagnose([ManagerFacts("a", error="no answer")], None)
     (refusing,) = diagnose([ManagerFacts("a", error="misdirected", is_refused=True)], None)

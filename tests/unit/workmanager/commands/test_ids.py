@@ -5,6 +5,7 @@ import os
 import pty
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -97,3 +98,20 @@ def test_fields_are_refused_where_they_choose_nothing(run: Run, arguments: tuple
     with ScriptedManager() as manager:
         assert run(*arguments, "--fields", "id", "--url", manager.url)[0] == 2
     assert manager.requests == []
+
+
+@pytest.mark.parametrize("command", [["job", ""], ["cancel", ""], ["schedule", "show", ""], ["workflow", "show", ""]])
+def test_an_empty_id_is_wrong_usage_and_is_not_sent(run: Run, command: list[str]) -> None:
+    with ScriptedManager() as manager:
+        code, output, errors = run(*command, "--url", manager.url)
+    assert (code, output, manager.requests) == (2, "", [])
+    assert errors == "workmanager: an id or name is empty: give that of what you mean\n"
+
+
+def test_the_id_of_what_was_submitted_is_printed_alone(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "jobs.json").write_text('{"jobs": {"a": {"function": "noop"}}}')
+    started = {"id": "x", "jobs": {"a": "1"}, "ended_at": None}
+    submit = ["workflow", "submit", str(tmp_path / "jobs.json")]
+    for command in (submit, ["operations", "start", "requeue", "--queue", "q"]):
+        with ScriptedManager(Answer(started, 201)) as manager:
+            assert run(*command, "-q", "--url", manager.url) == (0, "x\n", "")
