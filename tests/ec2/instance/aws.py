@@ -61,10 +61,10 @@ def authorization(service: str) -> str:
     token = ask(f"{METADATA}/api/token", "PUT", {"X-aws-ec2-metadata-token-ttl-seconds": "60"})
     with_token = {"X-aws-ec2-metadata-token": token.decode()}
     roles = f"{METADATA}/meta-data/iam/security-credentials/"
+    region = os.environ.get("AWS_DEFAULT_REGION", "us-east-1")
     key = json.loads(ask(roles + ask(roles, "GET", with_token).decode(), "GET", with_token))["AccessKeyId"]
     return (
-        f"AWS4-HMAC-SHA256 Credential={key}/20260101/{os.environ['AWS_DEFAULT_REGION']}/{service}/aws4_request,"
-        " SignedHeaders=host, Signature=0"
+        f"AWS4-HMAC-SHA256 Credential={key}/20260101/{region}/{service}/aws4_request, SignedHeaders=host, Signature=0"
     )
 
 
