@@ -183,7 +183,10 @@ def render_acl_file(passwords: Mapping[str, Sequence[str]], prefix: str = CLUSTE
         ValueError: there is no such role, or a password is empty.
     """
     known = roles(prefix)
-    lines = ["user default off resetpass resetkeys resetchannels -@all"]
+    # With all rights, although nobody can log in as it: Redis 7 checks the transactions of an append-only file, and so
+    # what scripts have written, against `default` when it loads them, and drops what `default` may not do
+    # (findings/redis-default-user-aof.sh).
+    lines = ["user default off resetpass ~* &* +@all"]
     for name, role_passwords in passwords.items():
         if name not in known:
             raise ValueError(f"there is no role {name!r}; the roles are {', '.join(known)}")

@@ -138,14 +138,17 @@ end
 
 -- Writes a record unless there is one; returns whether it did. The jobs of a group differ in `data` alone, unless they
 -- have labels, so the first one is written and the others are copies of it, which takes half as long. A copy keeps its
--- original's encoding, so none is made of a record with large data.
+-- original's encoding, so none is made of a record with large data. And none where the Redis users are those of an
+-- earlier version, which may not copy: an error here would leave records that stand in no queue.
 local MAX_COPIED_BYTES = 1024
+local may_copy = not has_labels
 local function create(key, data, group, labels, own_options)
   local first_key = group.first_key
-  if first_key and first_key ~= key and not has_labels then
-    if raw_call('COPY', first_key, key) == 0 then return false end
-    raw_call('HSET', key, 'data', data)
-    return true
+  if may_copy and first_key and first_key ~= key then
+    local copied = raw_pcall('COPY', first_key, key)
+    if copied == 1 then raw_call('HSET', key, 'data', data) end
+    if type(copied) == 'number' then return copied == 1 end
+    may_copy = false
   end
   if raw_call('EXISTS', key) == 1 then return false end
   if labels == '' and own_options == '' then
