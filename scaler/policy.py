@@ -81,7 +81,7 @@ class Limits:
         """Return the maximum that `max_workers` and the budget allow."""
         if self.hourly_budget is None or self.hourly_price <= 0:
             return self.max_workers
-        return min(self.max_workers, int(self.hourly_budget / self.hourly_price))
+        return int(min(self.max_workers, self.hourly_budget / self.hourly_price))
 
     def min_workers_required(self, now: float) -> int:
         """Return the minimum that `min_workers` and the schedule require at this Unix time."""
@@ -501,7 +501,7 @@ class _Backlog:
 
         # Each further worker saves less than the one before, so a galloping search finds the best number. Of a queue
         # that is scheduled in groups it begins with as many slots as a group, because fewer are lost in rounding.
-        count, step = 0, max(1, int(self.queued / MAX_SCHEDULED / self.slots))
+        count, step = 0, -(-self.queued // (MAX_SCHEDULED * self.slots))
         while step:
             best = min((count, min(count + step, max_launches), max(count - step, 0)), key=cost)
             if best == count:
@@ -561,18 +561,33 @@ class _Backlog:
                 slots.append(free[position])
             else:
                 slots.append(ready_at if position < earlier + new_slots else free[position - new_slots])
-        # The jobs of a group that share a slot start one after the other: the last one this much later than the first.
-        spread = max(0.0, seconds - self.service_seconds)
+        # So many jobs of a group share a slot, one after the other.
+        sharing = group * groups / slot_count if slot_count < self.queued else 1.0
         waiting = 0.0
         for _ in range(jobs):
             second = slots[0]
-            left = never - second
-            if left > 0:
-                waiting += second + (spread / 2 if spread <= left else left - left * left / (2 * spread))
-            else:
+            if second >= never:
                 waiting += never
+            elif sharing <= 1:
+                waiting += second
+            else:
+                waiting += never - self._earlier(sharing, never - second)
             heapq.heapreplace(slots, second + seconds)
         return waiting * group
+
+    def _earlier(self, sharing: float, left: float) -> float:
+        """Return by how many seconds, on average, jobs that share a slot start before a limit.
+
+        Args:
+            sharing: number of these jobs.
+            left: seconds from the start of the first one to the limit.
+        """
+        service_seconds = self.service_seconds
+        whole = int(sharing)
+        if sharing * service_seconds > left:
+            whole = min(whole, int(left / service_seconds) + 1)
+        earlier = whole * left - service_seconds * whole * (whole - 1) / 2
+        return (earlier + (sharing - whole) * max(0.0, left - whole * service_seconds)) / sharing
 
 
 def _release_scenarios(ages: Sequence[float], estimates: Estimates, limit: int) -> list[list[float]]:

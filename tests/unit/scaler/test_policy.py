@@ -60,6 +60,19 @@ SITUATIONS = {
         observed(queued=30, learned=estimates(service_seconds=600.0)), replace(CLOUD, slots_per_worker=4), launch=8
     ),
     "a flood of long jobs": Situation(observed(queued=1000, learned=LONG_JOBS), launch=1000),
+    "no more workers than a flood of long jobs fills": Situation(
+        observed(queued=399, learned=estimates(service_seconds=36_000.0)),
+        replace(CLOUD, slots_per_worker=4),
+        launch=100,
+    ),
+    "a flood of jobs of days": Situation(
+        observed(queued=399, learned=estimates(service_seconds=259_200.0)), launch=399
+    ),
+    "a flood of jobs of days for a few workers": Situation(
+        observed(queued=10_000, learned=estimates(service_seconds=259_200.0)),
+        replace(CLOUD, max_workers=20),
+        launch=20,
+    ),
     "a flood that the maximum cannot serve in time": Situation(
         observed(queued=100_000, running_ages=(1.0,) * 20, learned=LONG_JOBS), launch=980
     ),
@@ -306,9 +319,10 @@ def test_the_reason_can_be_checked_by_hand(observation: Observation) -> None:
 
 @pytest.mark.parametrize("slots", [1, 4, 16])
 @pytest.mark.parametrize("running", [0, 20])
-@pytest.mark.parametrize("service_seconds", [30.0, 600.0, 36_000.0])
+@pytest.mark.parametrize("service_seconds", [30.0, 600.0, 36_000.0, 259_200.0])
 def test_a_longer_queue_gets_no_fewer_workers(service_seconds: float, running: int, slots: int) -> None:
-    """Long queues are scheduled in groups, so up to a tenth can be lost in rounding."""
+    """Long queues are scheduled in groups, so up to a tenth can be lost in rounding. No more slots come than jobs."""
+    queues = (1, 10, 100, 300, 399, 1000, 3000, 10_000, 100_000, 1_000_000)
     limits = replace(CLOUD, slots_per_worker=slots, max_workers=5000)
     launches = [
         decide(
@@ -320,8 +334,9 @@ def test_a_longer_queue_gets_no_fewer_workers(service_seconds: float, running: i
             ),
             limits,
         ).launch
-        for queued in (1, 10, 100, 300, 1000, 3000, 10_000, 100_000, 1_000_000)
+        for queued in queues
     ]
+    assert all(launch <= -(-queued // slots) for launch, queued in zip(launches, queues, strict=True)), launches
     assert all(longer >= 0.9 * shorter for shorter, longer in itertools.pairwise(launches)), launches
     assert launches[-1] >= 0.95 * (limits.max_workers - running)
 
