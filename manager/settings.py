@@ -4,7 +4,7 @@ import os
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from jobqueue.settings import CommaSeparated, QueueSettings, split_at_commas
 from manager.callbacks.signature import parse_secrets
@@ -57,6 +57,8 @@ RetryInterval = Annotated[int, Field(ge=1, le=2 * 86_400)]
 
 class ManagerSettings(QueueSettings):
     """The value of `WORKMANAGER_<NAME>` for each field. The README lists them."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     api_keys: CommaSeparated = Field(default=(), repr=False)
     oidc_issuer: str = ""

@@ -23,6 +23,8 @@ from manager import __main__ as program
         ),
         (["--scaler", "ec2"], {}, "WORKMANAGER_LAUNCH_TEMPLATE"),
         ([], {"BUDGET_PER_HOUR": "5"}, "WORKMANAGER_PRICE_PER_HOUR"),
+        ([], {"BUDGET_PER_HOUR": "inf", "PRICE_PER_HOUR": "1"}, "WORKMANAGER_BUDGET_PER_HOUR"),
+        ([], {"WAIT_WEIGHT": "inf"}, "WORKMANAGER_WAIT_WEIGHT"),
         ([], {"MIN_WORKERS_SCHEDULE": "many"}, "WORKMANAGER_MIN_WORKERS_SCHEDULE"),
         (["--scaler", "k8s"], {}, "--scaler"),
         (["--port", "99999"], {}, "--port"),
