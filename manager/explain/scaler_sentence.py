@@ -61,5 +61,5 @@ def _limits(scaler: ScalerFacts, plain_words: str) -> Iterator[str]:
     allowed = scaler.allowed_workers
     if allowed < scaler.max_workers and scaler.budget_per_hour is not None:
         yield f"the budget of {scaler.budget_per_hour:g} per hour allows {counted(allowed, 'worker')}"
-    elif f"no more than {allowed}" not in plain_words:
+    elif f"no more than {allowed}." not in plain_words:
         yield f"the limit of {counted(allowed, 'worker')} is reached"

@@ -69,6 +69,8 @@ class Terminations:
             return True
         if is_unknown:
             self._unknown.add(id_)
+        else:
+            self._unknown.discard(id_)
         self._refuse(id_, refusal, UNKNOWN_PAUSE_SECONDS if is_unknown else REFUSED_PAUSE_SECONDS)
         return False
 
