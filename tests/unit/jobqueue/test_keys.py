@@ -30,7 +30,8 @@ def _generated() -> Iterator[str]:
             words = ["<prefix>" if place == "prefix" else "<*>" for place in inspect.signature(function).parameters]
             if member:
                 words[1] = member
-            yield function(*words)
+            made = function(*words)
+            yield from (made,) if isinstance(made, str) else made
 
 
 def _anonymous(pattern: str) -> str:
