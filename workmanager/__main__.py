@@ -1,5 +1,6 @@
 """The command line: `workmanager COMMAND [ARGUMENT...]`."""
 
+import errno
 import importlib
 import os
 import sys
@@ -21,6 +22,8 @@ LEADING_OPTIONS = {
     "--fields": True,
 }
 """Options of client commands that may stand before the command as well, and whether a value follows."""
+OUTPUT_ERRORS = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+"""What an output gives that cannot be written. Other errors without a file's name come from elsewhere."""
 USAGE_LINE = "usage: workmanager COMMAND [ARGUMENT...]   (options of one: workmanager COMMAND --help)"
 
 
@@ -28,16 +31,20 @@ def main() -> int:
     """Run one command. Exit codes: `workmanager.commands.exit_codes.EXIT_CODES`."""
     try:
         code = _run(sys.argv[1:])
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except WorkManagerError as error:
         print_error(describe(error))
         return exit_code(error)
     except KeyboardInterrupt:
         return INTERRUPTED
     except OSError as error:
+        if error.filename is None and error.errno not in OUTPUT_ERRORS:
+            raise
         if not isinstance(error, BrokenPipeError):
             print_error(f"workmanager: {error.filename or 'the output'}: {error.strerror or error}")
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if sys.stdout is not None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED if isinstance(error, BrokenPipeError) else FAILURE
     return code
 

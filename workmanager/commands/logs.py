@@ -17,8 +17,9 @@ def main(arguments: Sequence[str]) -> int:
             page = client.logs(options.id, after)
             for line in page["lines"]:
                 number = line["number"] or last + 1
-                if number > last + 1:
-                    print_error(f"workmanager: {counted(number - last - 1, 'line')} not kept any more")
+                if (missing := number - last - 1) > 0:
+                    are = "is" if missing == 1 else "are"
+                    print_error(f"workmanager: {counted(missing, 'line')} {are} not kept any more")
                 last = number
                 print_one(options, line, lambda it: print_line(f"{it['at']}  {printable(it['text'])}"))
             after = page["after"]

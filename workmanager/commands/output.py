@@ -53,13 +53,14 @@ def print_one(
     value: Mapping[str, Any],
     show: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> None:
-    """Print one object as its options say: `-q` its id, `--json` a line, otherwise by `show` or one field per line.
+    """Print one object as its options say: `-q` its id, or its name if it has none, `--json` a line, otherwise by
+    `show` or one field per line.
 
     Raises:
         UsageError: `--fields` names one that there is not.
     """
     if getattr(options, "quiet", False):
-        print_line(value["id"])
+        print_line(str(value["id"] if "id" in value else value["name"]))
         return
     selected = select_fields(value, options.fields)
     if options.json:

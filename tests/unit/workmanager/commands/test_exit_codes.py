@@ -1,5 +1,6 @@
 """Exit codes, and the one line that tells what to do; what a command does when its reader or its user goes."""
 
+import errno
 import re
 import signal
 import subprocess
@@ -86,6 +87,22 @@ def test_results_are_not_pulled_if_standard_output_is_closed() -> None:
         ended = subprocess.run(["sh", "-c", '"$@" >&-', "sh", *command], capture_output=True, timeout=30, check=False)
         assert manager.requests == []
     assert (ended.returncode, ended.stderr.decode().split(":")[1]) == (2, " standard output is closed")
+
+
+def test_a_program_may_run_without_standard_output() -> None:
+    """As managers do that something starts with it closed."""
+    command = ["sh", "-c", '"$@" >&-', "sh", sys.executable, "-m", "workmanager", "--version"]
+    ended = subprocess.run(command, capture_output=True, timeout=30, check=False)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+def test_an_error_that_is_not_of_the_output_is_not_told_as_one(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> int:
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+
+    monkeypatch.setattr("workmanager.commands.status.main", fail)
+    with pytest.raises(ConnectionRefusedError):
+        run("status")
 
 
 @pytest.mark.parametrize(

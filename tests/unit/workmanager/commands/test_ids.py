@@ -115,3 +115,9 @@ def test_the_id_of_what_was_submitted_is_printed_alone(run: Run, tmp_path: Path)
     for command in (submit, ["operations", "start", "requeue", "--queue", "q"]):
         with ScriptedManager(Answer(started, 201)) as manager:
             assert run(*command, "-q", "--url", manager.url) == (0, "x\n", "")
+
+
+@pytest.mark.parametrize("command", [["queues", "pause", "x"], ["queues", "resume", "x"], ["workers", "drain", "x"]])
+def test_what_has_no_id_is_printed_by_its_name_alone(run: Run, command: list[str]) -> None:
+    with ScriptedManager(Answer({"name": "x", "paused": True})) as manager:
+        assert run(*command, "-q", "--url", manager.url) == (0, "x\n", "")
