@@ -9,7 +9,7 @@ from jobqueue.model import MAX_LOSSES, FailureReason, Status
 from manager.explain.facts import FullLimit, JobFacts, QueueFacts
 from manager.explain.scaler_sentence import tell_scaler
 from manager.explain.wording import as_sentence
-from manager.queue.problems import how_to_resume
+from manager.queue.problems import how_to_resume, jobs_wait
 from processes.wording import counted
 
 MAX_NAMED = 5
@@ -245,8 +245,8 @@ def _rate_limited(facts: JobFacts) -> Explanation:
     numbers = {"key": limit.key, "places": limit.places, "held": limit.held, "waiting": limit.waiting}
     places = "its" if limit.places is None else str(limit.places)
     sentence = (
-        f"The job waits for one of {places} places of RQ's rate limit {limit.key!r}: {limit.held} are taken, and"
-        f" {counted(limit.waiting, 'job')} wait."
+        f"The job waits for one of {places} places of RQ's rate limit {limit.key!r}:"
+        f" {limit.held} {'is' if limit.held == 1 else 'are'} taken, and {jobs_wait(limit.waiting)}."
     )
     return Explanation("rate_limited", sentence, numbers)
 

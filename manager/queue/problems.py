@@ -1,7 +1,9 @@
 """What keeps jobs from running and needs a person, in sentences. Pure."""
 
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from urllib.parse import quote
 
 from jobqueue.inspection.counters import ShardCounts
 from jobqueue.workers.registry import WorkerView
@@ -46,8 +48,9 @@ def jobs_wait(number: int) -> str:
 
 
 def how_to_resume(queue: str) -> str:
-    """Return what ends the pause of a queue."""
-    return f"it is resumed (workmanager queues resume {queue}, or POST /queues/{queue}/resume)"
+    """Return what ends the pause of a queue. It can be pasted: plain RQ clients name queues as they like."""
+    path = f"/queues/{quote(queue, safe='', errors='surrogateescape')}/resume"
+    return f"it is resumed (workmanager queues resume {shlex.quote(queue)}, or POST {path})"
 
 
 def problems_of_servers(refused: Mapping[str, str], unsound: Mapping[str, str]) -> Iterator[str]:

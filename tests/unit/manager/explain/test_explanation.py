@@ -327,6 +327,12 @@ def test_it_tells_what_the_scaler_does_about_it(facts: JobFacts, sentence: str) 
             "rate_limited",
             "The job waits for one of 2 places of RQ's rate limit 'api': 2 are taken, and 7 jobs wait.",
         ),
+        (
+            {"status": "rate_limited"},
+            {"rate_limit": RateLimitFacts("api", 2, 1, 1)},
+            "rate_limited",
+            "The job waits for one of 2 places of RQ's rate limit 'api': 1 is taken, and 1 job waits.",
+        ),
         ({"status": "created"}, {}, "created", "A plain RQ client has created the job and not queued it."),
         (
             {"status": "ready_to_enqueue"},
