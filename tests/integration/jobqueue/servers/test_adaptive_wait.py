@@ -252,7 +252,7 @@ async def test_a_master_that_has_just_been_promoted_is_trusted_at_once(
 async def test_masters_without_recent_contact_do_not_vouch_for_a_silent_master(
     shards: Shards, master: ValkeyServer
 ) -> None:
-    """They report it as alive for two seconds after its last message, although a partition may have cut it off."""
+    """They report it as alive for a node timeout after its last message, although a partition may have cut it off."""
     pools = shards.topology.masters()
     (own,) = (pool for pool in pools if pool.port == master.port)
     others = [pool for pool in pools if pool is not own]
