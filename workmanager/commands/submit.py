@@ -105,6 +105,8 @@ def _check(options: argparse.Namespace, job: JobOptions) -> None:
         raise UsageError("give files, --function NAME or --batch FILE (see workmanager submit --help)")
     if options.iterations and not (options.file and hashes):
         raise UsageError("--iterations is for files that sha512 hashes; other arguments are given with --kwargs")
+    if options.file.count("-") > 1:
+        raise UsageError("- is standard input, which can be read once")
     if len(options.file) > 1 and ("id" in job or "unique" in job):
         raise UsageError(f"--id and --unique are for one job, and {len(options.file)} files are given")
 

@@ -57,6 +57,14 @@ def test_a_file_can_be_standard_input(run: Run, monkeypatch: pytest.MonkeyPatch)
     assert manager.requests[0].body == b"\0piped"
 
 
+def test_standard_input_is_one_file(run: Run) -> None:
+    """The second would be empty."""
+    with ScriptedManager() as manager:
+        code, output, errors = run("submit", "-", "-", "--url", manager.url)
+    assert (code, output, manager.requests) == (2, "", [])
+    assert errors.startswith("workmanager: - is standard input, which can be read once")
+
+
 @pytest.mark.usefixtures("tells_at_once")
 @pytest.mark.parametrize(("status", "exit_code"), [("finished", 0), ("failed", 1)])
 def test_submit_can_wait_for_the_end_and_reports_it_by_its_exit_code(run: Run, status: str, exit_code: int) -> None:
