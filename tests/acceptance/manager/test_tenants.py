@@ -6,6 +6,7 @@ import socket
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from http.client import HTTPResponse
 from typing import Any
 from urllib.parse import quote
@@ -15,7 +16,7 @@ import pytest
 from redis import Redis
 
 from jobqueue.sharding.shards import Shards
-from jobqueue.workers.registry import WorkerHeartbeat, WorkerRecord, register, send_worker_heartbeat
+from jobqueue.workers.registry import WorkerHeartbeat, WorkerRecord, register, send_worker_heartbeat, unregister
 from tests.acceptance.manager.conftest import HEADER, Worker
 from tests.acceptance.manager.keyed_managers import as_, create
 from tests.acceptance.manager.manager_program import ManagerProgram
@@ -189,13 +190,14 @@ def test_who_holds_the_places_of_a_limit_is_not_told_to_another_tenant(
     holder = {"id": f"{PREFIX}-holder", "function": "noop", "queue": f"{QUEUE}-places", "limits": limits}
     operator.post("/jobs", json=holder).raise_for_status()
     Worker(first.redis_url, f"{QUEUE}-places").claim(lease_seconds=600)
-    with as_(first, tenant) as client:
+    with as_(first, tenant) as client, _idle_worker(first.redis_url, OWN_QUEUE):
         waiting = client.post("/jobs", json={"function": "noop", "queue": OWN_QUEUE, "limits": limits}).json()["id"]
-        asyncio.run(_serve(first.redis_url, OWN_QUEUE))
         texts = [client.get(f"/jobs/{waiting}{view}").text for view in ("", "/explain")]
         texts.append(client.get(f"/dashboard/jobs/{waiting}", headers={"Accept": "text/html"}).text)
+        seen_by_operator = operator.get(f"/jobs/{waiting}/explain").text
+        client.delete(f"/jobs/{waiting}").raise_for_status()
     assert f"{PREFIX}-places" in texts[1]
-    assert f"{PREFIX}-holder" in operator.get(f"/jobs/{waiting}/explain").text
+    assert f"{PREFIX}-holder" in seen_by_operator
     for text in texts:
         assert f"{PREFIX}-holder" not in text
         assert QUEUE not in text
@@ -217,13 +219,25 @@ def test_a_job_that_has_gone_to_another_queue_while_a_request_waits_for_it_is_no
     redis.delete("rq:job:again")
 
 
-async def _serve(redis_url: str, queue: str) -> None:
+@contextmanager
+def _idle_worker(redis_url: str, queue: str) -> Iterator[None]:
     """Register a worker of the queue that never takes a job: without one, its absence explains all."""
-    shards = await Shards.connect(redis_url)
-    for shard in shards:
-        await register(shard, WorkerRecord("idle", "host", 1, (queue,), 1))
-        await send_worker_heartbeat(shard, "idle", WorkerHeartbeat("busy", 1, 0, 0, 0.0))
-    await shards.close()
+
+    async def change(*, is_there: bool) -> None:
+        shards = await Shards.connect(redis_url)
+        for shard in shards:
+            if is_there:
+                await register(shard, WorkerRecord("idle", "host", 1, (queue,), 1))
+                await send_worker_heartbeat(shard, "idle", WorkerHeartbeat("busy", 1, 0, 0, 0.0))
+            else:
+                await unregister(shard, "idle", (queue,))
+        await shards.close()
+
+    asyncio.run(change(is_there=True))
+    try:
+        yield
+    finally:
+        asyncio.run(change(is_there=False))
 
 
 def _submit_all_else(operator: httpx.Client, redis: Redis) -> None:
