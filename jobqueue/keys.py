@@ -44,9 +44,9 @@ def registry(prefix: str, status: str, queue_name: str) -> str:
     return f"{prefix}:{status}:{queue_name}"
 
 
-def of_rq_executions(prefix: str, queue_name: str) -> tuple[str, str]:
-    """What plain RQ workers that have died leave behind: executions, and jobs on their way to one."""
-    return registry(prefix, "wip", queue_name), f"{queue(prefix, queue_name)}:intermediate"
+def intermediate(prefix: str, queue_name: str) -> str:
+    """List of the ids that plain RQ workers have taken from the queue and not begun."""
+    return f"{queue(prefix, queue_name)}:intermediate"
 
 
 def workers(prefix: str) -> str:

@@ -23,6 +23,9 @@ install_packages() {
     _has curl || missing+=(curl)
     # What man shows pages with.
     _has groff || missing+=(groff-base)
+    # Shells whose completions are tried.
+    _has zsh || missing+=(zsh)
+    _has fish || missing+=(fish)
     { _has java && _has javac; } || missing+=(default-jdk-headless)
     _has go || missing+=(golang-go)
     _has jq || missing+=(jq)

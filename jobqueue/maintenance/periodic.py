@@ -244,7 +244,10 @@ class Maintenance:
                 log.info("event=entries_swept shard=%s queue=%s entries=%d", shard.prefix, queue, removed)
 
     async def _reap_rq_executions(self, shard: Shard) -> None:
-        for queue in await _queues_with(shard, lambda name: keys.of_rq_executions(shard.prefix, name)):
+        def left_behind(name: str) -> tuple[str, str]:
+            return keys.registry(shard.prefix, "wip", name), keys.intermediate(shard.prefix, name)
+
+        for queue in await _queues_with(shard, left_behind):
             await report_reaped_rq_jobs(shard, await reap_rq_executions(shard, queue))
 
 

@@ -23,7 +23,7 @@ MEDIA_TYPE = "application/problem+json"
 UNAVAILABLE_RETRY_SECONDS = 1
 FULL_RETRY_SECONDS = 5
 """Retry-After while Redis cannot be reached, and while it is full."""
-UNKNOWN_FIELD = "there is no such field: GET /docs shows those that there are"
+UNKNOWN_FIELD = "there is no such field: GET /docs and /openapi.json show those that there are"
 _MAX_SHOWN_ERRORS = 20
 
 
@@ -188,7 +188,7 @@ def validation_problem(error: ValidationError) -> Problem:
 def http_status_problem(status: int, path: str, allowed: Sequence[str]) -> Problem:
     """Return the problem for a status of the router: an unknown path, or a method that is not `allowed` there."""
     if status == HTTPStatus.NOT_FOUND:
-        return Problem(NO_SUCH_ROUTE, f"there is nothing at {path}: GET /docs shows all paths")
+        return Problem(NO_SUCH_ROUTE, f"there is nothing at {path}: GET /docs and /openapi.json show all paths")
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         methods = ", ".join(allowed)
         return Problem(WRONG_METHOD, f"{path} supports {methods}", headers={"Allow": methods})

@@ -29,7 +29,7 @@ ENQUEUED: dict[str, tuple[dict[str, Any], bytes]] = {
 REFUSED = {
     "another field": ("PUT", "/enqueue?iterations=3", {"files": {"file": b"x"}}, "the only field must be 'data'"),
     "no iterations": ("PUT", "/enqueue", {"content": b"x"}, "iterations: missing"),
-    "iterations in the path": ("PUT", "/enqueue/3", {"content": b"x"}, "GET /docs shows all paths"),
+    "iterations in the path": ("PUT", "/enqueue/3", {"content": b"x"}, "GET /docs and /openapi.json show all paths"),
     "between managers": ("POST", "/pullCompleted?top=1&from=manager", {}, "known parameters: top, order, lease, wait"),
     "GET": ("GET", "/pullCompleted?top=1", {}, "/pullCompleted supports POST"),
 }
