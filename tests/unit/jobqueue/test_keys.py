@@ -30,8 +30,7 @@ def _generated() -> Iterator[str]:
             words = ["<prefix>" if place == "prefix" else "<*>" for place in inspect.signature(function).parameters]
             if member:
                 words[1] = member
-            made = function(*words)
-            yield from (made,) if isinstance(made, str) else made
+            yield function(*words)
 
 
 def _anonymous(pattern: str) -> str:
