@@ -63,7 +63,8 @@ class KeyBody(BaseModel):
         default=[], description="Names of queues; `*` stands for any text. Empty: all queues"
     )
     expires: Annotated[int, Field(ge=1, le=10 * YEAR_SECONDS), WholeNumber] | None = Field(
-        default=None, description="Whole seconds after which it ends, such as 7776000 for 90 days; by default it does not"
+        default=None,
+        description="Whole seconds after which it ends, such as 7776000 for 90 days; by default it does not",
     )
     limits: Annotated[KeyLimitsBody, null_is_default(KeyLimitsBody)] = Field(
         default=KeyLimitsBody(), description="By default it has none"
