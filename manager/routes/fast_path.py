@@ -50,7 +50,8 @@ class _Delegation(Response):
 _BYTES = {"type": "string", "format": "binary"}
 _LINE_RESPONSES = {
     "type": "string",
-    "description": 'One line per line of the request, in order: {"id": …} or {"error": {problem details}}. Blank lines get none.'
+    "description": 'One line per line of the request, in order: {"id": …} or {"error": {problem details}}.'
+    " Blank lines get none."
     ' A line has a "warning" if the job does not run for now, because no worker serves its queue or it is paused.',
 }
 
