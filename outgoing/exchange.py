@@ -72,6 +72,7 @@ def exchange(
     except httpx.HTTPError as error:
         if not answers:
             _raise_if_final(error, url)
+            error.args = (f"no answer from {origin(url)}: {error}",)
             raise
     except httpx.InvalidURL as error:
         if not answers:

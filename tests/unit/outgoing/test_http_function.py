@@ -157,6 +157,31 @@ def test_no_error_has_a_part_of_a_secret(
     assert str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("url", "error"),
+    [
+        ("http://unknown.test:81/secret", "no answer from http://unknown.test:81: .*not known"),
+        ("http://127.0.0.2:1/secret", "no answer from http://127.0.0.2:1: .*refused"),
+        ("{breaks off}/secret", r"no answer from http://127.0.0.2:\d+: peer closed"),
+        ("{is silent}/secret", r"no answer from http://127.0.0.2:\d+: .*(timed out|not done)"),
+    ],
+)
+def test_a_service_that_does_not_answer_is_named(
+    service: Service, serve: StartService, names: Names, url: str, error: str
+) -> None:
+    def silent(_: bytes) -> Any:
+        while True:
+            yield b"HTTP/1.1 103 Early Hints\r\n\r\n"
+
+    if url.startswith("{breaks off}"):
+        url = serve(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n").url
+    elif url.startswith("{is silent}"):
+        url = serve(silent).url
+    with pytest.raises(httpx.TransportError, match=error) as caught:
+        http(url, timeout=0.05)
+    assert "secret" not in str(caught.value)
+
+
 def test_an_answer_ends_ten_times_its_timeout_after_the_call(serve: StartService, service: Service) -> None:
     def interim(_: bytes) -> Any:
         while True:
