@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from workmanager.errors import ClientError, Unavailable, UsageError
 from workmanager.http.addresses import EXAMPLE_URL, without_user
 from workmanager.http.answer import NoAnswer
+from workmanager.http.json_body import json_bytes
 from workmanager.http.transport import (
     ANSWER_TIMEOUT_SECONDS,
     CONNECT_TIMEOUT_SECONDS,
@@ -21,7 +22,6 @@ from workmanager.http.transport import (
     USER_AGENT,
     _backoff_seconds,
     _error_from,
-    _json_bytes,
     _query,
     _timeout_seconds,
 )
@@ -112,12 +112,13 @@ class AsyncTransport:
 
         Raises:
             ClientError: the request was refused, or not answered with 2xx within `retry_seconds`.
+            UsageError: what it says cannot be written as JSON.
         """
         deadline = time.monotonic() + self._retry_seconds
         target = path + _query(params)
         headers = dict(headers or {})
         if json is not None:
-            content = _json_bytes(json)
+            content = json_bytes(json, "the request")
             headers["Content-Type"] = "application/json"
         may_be_done = False
         for attempts in itertools.count(1):

@@ -1,13 +1,12 @@
 """Request bodies: one job for `POST /jobs`, many for `POST /jobs/batch`."""
 
 import base64
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, Required, TypedDict
 
-from workmanager.errors import UsageError
+from workmanager.http.json_body import json_bytes
 
 MAX_BATCH_JOBS = 500
 MAX_BATCH_BYTES = 512 * 1024
@@ -115,12 +114,7 @@ def job_json(submission: Submission) -> bytes:
         fields["data"] = base64.b64encode(data).decode()
     if isinstance(at := fields.get("at"), datetime):
         fields["at"] = at.isoformat()
-    try:
-        return json.dumps(fields, separators=(",", ":"), allow_nan=False).encode()
-    except RecursionError as error:
-        raise UsageError("the job cannot be written as JSON: it is nested too deeply") from error
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"the job cannot be written as JSON: {error}") from error
+    return json_bytes(fields, "the job")
 
 
 def has_id(submission: Submission) -> bool:

@@ -6,7 +6,6 @@ longer than everything else that a command does before its first request, and `-
 """
 
 import itertools
-import json
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from urllib.parse import quote, urlencode
 from workmanager.errors import ClientError, Unavailable, UsageError, client_error
 from workmanager.http.addresses import EXAMPLE_URL, without_user
 from workmanager.http.answer import Answer, NoAnswer
+from workmanager.http.json_body import json_bytes
 
 if TYPE_CHECKING:
     from workmanager.http.connections import SyncAnswer
@@ -120,12 +120,13 @@ class Transport:
 
         Raises:
             ClientError: the request was refused, or not answered with 2xx within `retry_seconds`.
+            UsageError: what it says cannot be written as JSON.
         """
         deadline = time.monotonic() + self._retry_seconds
         target = path + _query(params)
         headers = dict(headers or {})
         if json is not None:
-            content = _json_bytes(json)
+            content = json_bytes(json, "the request")
             headers["Content-Type"] = "application/json"
         may_be_done = False
         for attempts in itertools.count(1):
@@ -229,10 +230,6 @@ def _query(params: Mapping[str, Any] | None) -> str:
     given = {name: value for name, value in (params or {}).items() if value is not None}
     texts = {name: str(value).lower() if isinstance(value, bool) else value for name, value in given.items()}
     return f"?{urlencode(texts, doseq=True, quote_via=quote)}" if texts else ""
-
-
-def _json_bytes(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
 
 
 def _phrase(status: int) -> str:

@@ -8,6 +8,7 @@ import re
 import ssl
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -333,6 +334,28 @@ def test_a_job_that_is_no_json_is_refused_before_anything_is_sent(value: object)
         ):
             with pytest.raises(UsageError, match="the job cannot be written as JSON"):
                 submit()
+    assert manager.requests == []
+
+
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [
+        (json.dumps, r'"json\.dumps"'),
+        (lambda: None, r"module\.function"),
+        ("".join, r"module\.function"),
+    ],
+)
+def test_whoever_gives_a_function_itself_is_told_to_give_its_name(function: Any, told: str) -> None:
+    with ScriptedManager(Answer({"id": "given"}, 201)) as manager, Client(manager.url) as client:
+        calls: list[Callable[[], object]] = [
+            lambda: client.submit(function),
+            lambda: list(client.map(function, [1])),
+            lambda: client.submit_workflow({"a": {"function": function}}),
+            lambda: client.schedules.put("daily", {"every": "1d", "job": {"function": function}}),
+        ]
+        for call in calls:
+            with pytest.raises(UsageError, match=f"cannot be written as JSON: .* is given by its name, {told}$"):
+                call()
     assert manager.requests == []
 
 

@@ -63,6 +63,19 @@ def test_jobs_run_inline_in_tests() -> None:
     assert [job["queue"] for job in client.jobs()] == ["texts", "default", "default", "texts", "texts"]
 
 
+def test_bytes_that_are_not_given_by_name_are_refused_with_what_to_do() -> None:
+    with InlineClient() as client, JobExecutor(client) as executor:
+        calls: list[Any] = [
+            lambda: texts.length.submit(client, b"four"),
+            lambda: executor.submit(texts.length, bytearray(b"four")),
+            lambda: client.submit("json.loads", args=[memoryview(b"1")]),
+        ]
+        for call in calls:
+            with pytest.raises(UsageError, match="bytes for a function marked binary are given by name, as `data=`"):
+                call()
+        assert [*client.jobs()] == []
+
+
 def test_a_decorated_function_is_the_function_itself() -> None:
     assert texts.most_common("a a b", 1) == {"a": 2}
     assert inspect.isfunction(texts.most_common)
