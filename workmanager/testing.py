@@ -8,7 +8,7 @@
 
 It needs no manager, no Redis and no worker. Arguments and results pass through JSON, as they do on the way to a worker.
 `workmanager.job` works in the functions. A job has ended when `submit` returns, whatever its `delay`, `at`, `queue`,
-`limits` and `timeout` say; retries follow at once, callbacks are not sent.
+`limits` and `timeout` say; retries follow at once, callbacks are not sent. What a manager refuses is refused.
 """
 
 import asyncio
@@ -17,20 +17,28 @@ import hashlib
 import importlib
 import inspect
 import json
+import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Literal, Unpack
 
 from workmanager import job as job_module
 from workmanager.client import Client, ClientError, Completed, Conflict, JobView, NotFound, UsageError
 from workmanager.http.submission import JobOptions, Submission, job_json, new_id
+from workmanager.inline.documents import MAX_ATTEMPT_ERRORS, job_document, log_document, log_line, now_text
+from workmanager.inline.submission_check import MAX_ITERATIONS, check_enqueue, check_submission, refusal
 
 PERMANENT_ERROR = "worker_node.functions.PermanentError"
+MAX_WAIT_SECONDS = 7 * 24 * 3600
+"""For how long `RateLimited` can have jobs wait."""
+MAX_WAITS = 100
+"""How often a job may raise `RateLimited`. Elsewhere time passes in between; here it would run for ever."""
 
 
 def _sha512(data: str, iterations: int) -> str:
+    if type(iterations) is not int or not 1 <= iterations <= MAX_ITERATIONS:
+        raise ValueError(f"iterations must be an integer from 1 to {MAX_ITERATIONS}, not {iterations!r}")
     digest = base64.b64decode(data)
     for _ in range(iterations):
         digest = hashlib.sha512(digest).digest()
@@ -49,7 +57,7 @@ class InlineClient(Client):
 
     Args:
         functions: what to call instead of the functions with these names, such as `{"http": fake_service}`. Others are
-            imported, `module.function`. `sleep` does not sleep, and `http` calls nothing unless it is given here.
+            imported, `module.function`. `sleep` does not sleep, and `http` must be given here to be called.
     """
 
     def __init__(self, functions: Mapping[str, Callable[..., Any]] | None = None) -> None:
@@ -59,7 +67,7 @@ class InlineClient(Client):
         self._submissions: dict[str, bytes] = {}
         self._unique: dict[str, str] = {}
         self._feed: list[str] = []
-        self._logs: dict[str, list[str]] = {}
+        self._logs: dict[str, list[dict[str, Any]]] = {}
 
     def close(self) -> None:
         """Do nothing: there is no connection."""
@@ -73,13 +81,18 @@ class InlineClient(Client):
         timeout_seconds: int | None = None,
         callback_url: str | None = None,
     ) -> str:
+        check_enqueue(iterations, timeout_seconds, job_id)
         kwargs = {"iterations": iterations}
-        return self.submit("sha512", id=job_id, data=data, kwargs=kwargs, timeout=timeout_seconds)
+        return self.submit(
+            "sha512", id=job_id, data=data, kwargs=kwargs, timeout=timeout_seconds, callback_url=callback_url
+        )
 
     def submit(self, function: str, **options: Unpack[JobOptions]) -> str:
         """Run a job, and return its id. That it failed is seen in `job`, as with other clients."""
         text = job_json({"function": function, **options})
         submission = json.loads(text)
+        check_submission(submission, self._views.__contains__)
+        call = self._functions.get(function) or _imported(function)
         job_id = str(submission.get("id") or new_id())
         if job_id in self._submissions:
             if self._submissions[job_id] != text:
@@ -88,10 +101,10 @@ class InlineClient(Client):
         key = (submission.get("unique") or {}).get("key")
         if key is not None and self._unique.setdefault(key, job_id) != job_id:
             raise Conflict(f"job {self._unique[key]} holds the unique key", HTTPStatus.CONFLICT)
-        call = self._functions.get(function) or _imported(function)
         self._submissions[job_id] = text
-        self._views[job_id] = view = _view(job_id, submission)
+        self._views[job_id] = view = job_document(job_id, submission)
         self._run(view, call, submission)
+        view["ended_at"] = now_text()
         if view["status"] == "finished" and submission.get("feed", True):
             self._feed.append(job_id)
         return job_id
@@ -100,7 +113,7 @@ class InlineClient(Client):
         for submission in submissions:
             fields: Any = dict(submission)
             try:
-                yield self.submit(fields.pop("function"), **fields)
+                yield self.submit(fields.pop("function", None), **fields)
             except ClientError as error:
                 yield error
 
@@ -122,7 +135,7 @@ class InlineClient(Client):
 
     def job(self, job_id: str, *, wait_seconds: int | None = None) -> JobView:
         try:
-            return self._views[job_id]
+            return dict(self._views[job_id])
         except KeyError:
             raise NotFound(f"there is no job with the id {job_id!r}", HTTPStatus.NOT_FOUND) from None
 
@@ -135,10 +148,10 @@ class InlineClient(Client):
         page_size: int | None = None,
     ) -> Iterator[JobView]:
         """Yield the jobs in the order in which they were submitted."""
-        for view in self._views.values():
+        for view in [*self._views.values()]:
             labels = [f"{name}:{value}" for name, value in view["labels"].items()]
             if status in (None, view["status"]) and queue in (None, view["queue"]) and label in (None, *labels):
-                yield view
+                yield {name: value for name, value in view.items() if name != "attempt_errors"}
 
     def wait_for_jobs(
         self, ids: Iterable[str], *, wait_for: Literal["any", "all"] = "all", timeout_seconds: float | None = None
@@ -146,56 +159,86 @@ class InlineClient(Client):
         return {job_id: self._views[job_id]["status"] if job_id in self._views else None for job_id in ids}
 
     def logs(self, job_id: str, after: str | None = None) -> Mapping[str, Any]:
-        return {"lines": [{"text": text} for text in self._logs.get(self.job(job_id)["id"], [])], "after": None}
+        return log_document(self._logs.get(job_id, []), after, ended=self.job(job_id)["ended_at"] is not None)
 
     def cancel(self, job_id: str) -> JobView:
         raise Conflict(f"job {self.job(job_id)['id']} has ended", HTTPStatus.CONFLICT)
 
     def _run(self, view: JobView, call: Callable[..., Any], submission: Mapping[str, Any]) -> None:
-        parents = {parent if isinstance(parent, str) else parent["id"]: parent for parent in view["depends_on"]}
-        for parent_id, parent in parents.items():
-            any_end = isinstance(parent, dict) and parent.get("when") == "ended"
-            if self.job(parent_id)["status"] != "finished" and not any_end:
-                message = f"job {parent_id}, which it waited for, did not finish"
-                view |= {"status": "canceled", "error": {"reason": "dependency_failed", "message": message}}
+        for parent in submission.get("depends_on", ()):
+            parent_id, when = (parent, "finished") if isinstance(parent, str) else (parent["id"], parent.get("when"))
+            if when != "ended" and (status := self.job(parent_id)["status"]) != "finished":
+                message = f"it waited for job {parent_id} to finish, which is {status}"
+                error = {"reason": "dependency_failed", "message": message, "traceback": ""}
+                view |= {"status": "canceled", "error": error, "started_at": None}
                 return
-        kwargs = dict(submission.get("kwargs") or {})
-        if "data" in submission:
-            kwargs["data"] = submission["data"]
-        running = _Running(view, self._logs.setdefault(view["id"], []), {one: self.job(one) for one in parents})
-        for retries_left in range((submission.get("retry") or {}).get("max", 0), -1, -1):
-            view["attempts"] += 1
-            token = job_module.inline.set(running)
-            try:
-                result = call(*(submission.get("args") or ()), **kwargs)
-                if inspect.iscoroutine(result):
-                    result = asyncio.run(result)
-                view |= {"status": "finished", "result": json.loads(json.dumps(result, allow_nan=False)), "error": None}
+        running = _Running(
+            view, self._logs.setdefault(view["id"], []), {one: self.job(one) for one in view["depends_on"]}
+        )
+        waits = 0
+        while (raised := _attempt(view, call, submission, running)) is not None:
+            kinds = [f"{kind.__module__}.{kind.__qualname__}" for kind in type(raised).__mro__]
+            message = f"{kinds[0].removeprefix('builtins.')}: {raised}"
+            if type(raised) is job_module.RateLimited:
+                refused = _why_not_later(raised, submission, waits)
+                if not refused:
+                    waits += 1
+                    continue
+                message += f"\nRuntimeError: {refused}"
+            text = "".join(traceback.format_exception(raised))
+            view |= {"status": "failed", "error": {"reason": "exception", "message": message, "traceback": text}}
+            errors = [*view["attempt_errors"], {**view["error"], "ended_at": now_text(), "worker": None}]
+            view["attempt_errors"] = errors[-MAX_ATTEMPT_ERRORS:]
+            if not view["retries_left"] or PERMANENT_ERROR in kinds:
                 return
-            except Exception as error:  # noqa: BLE001 - whatever it is, the job fails of it
-                kinds = [f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__]
-                message = f"{kinds[0].removeprefix('builtins.')}: {error}"
-                told = {"reason": "exception", "message": message, "traceback": traceback.format_exc()}
-                view |= {"status": "failed", "error": told}
-                if not retries_left or PERMANENT_ERROR in kinds:
-                    return
-            finally:
-                job_module.inline.reset(token)
+            view["retries_left"] -= 1
+
+
+def _attempt(
+    view: JobView, call: Callable[..., Any], submission: Mapping[str, Any], running: "_Running"
+) -> BaseException | None:
+    """Call a job's function once, and return what it raised."""
+    kwargs = dict(submission.get("kwargs", {}))
+    if "data" in submission:
+        kwargs["data"] = submission["data"]
+    view |= {"status": "started", "attempts": view["attempts"] + 1}
+    token = job_module.inline.set(running)
+    try:
+        result = call(*submission.get("args", ()), **kwargs)
+        if inspect.iscoroutine(result):
+            result = asyncio.run(result)
+        view |= {"status": "finished", "result": json.loads(json.dumps(result, allow_nan=False)), "error": None}
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, the job fails of it
+        return error
+    finally:
+        job_module.inline.reset(token)
+    return None
+
+
+def _why_not_later(raised: job_module.RateLimited, submission: Mapping[str, Any], waits: int) -> str:
+    """Return why a job that raised `RateLimited` fails; '' if it runs again."""
+    keys = [limit["key"] for limit in submission.get("limits", ())]
+    if raised.key not in keys or not 0 <= raised.seconds <= MAX_WAIT_SECONDS:
+        return f"the job has no limit with the key {raised.key!r} that could wait {raised.seconds:g} s"
+    if waits == MAX_WAITS:
+        return f"it has raised RateLimited {waits} times before, and InlineClient does not wait in between"
+    return ""
 
 
 class _Running:
     """What `workmanager.job` needs of a running job; it asks itself what others ask of a worker's agent."""
 
-    def __init__(self, view: JobView, lines: list[str], parents: Mapping[str, JobView]) -> None:
+    def __init__(self, view: JobView, lines: list[dict[str, Any]], parents: Mapping[str, JobView]) -> None:
         self.job_id, self.sequence, self.agent = view["id"], 0, self
         self._view, self._lines, self._parents = view, lines, parents
 
     def query(self, _: int, kind: str, key: str, content: bytes) -> Any:
         match kind:
             case "progress":
-                self._view["progress"] = json.loads(content)
+                self._view["progress"] = {**json.loads(content), "at": time.time()}
             case "log":
-                self._lines += content.decode().splitlines()
+                for text in content.decode().splitlines():
+                    self._lines.append(log_line(len(self._lines) + 1, self._view["attempts"], text))
             case "parents":
                 return [*self._parents]
             case "parent":
@@ -210,29 +253,15 @@ class _NoTransport:
 
 
 def _imported(function: str) -> Callable[..., Any]:
+    if function == "http":
+        raise UsageError("InlineClient calls no service: give what is called instead, InlineClient({'http': fake})")
     module, _, name = function.rpartition(".")
     if not module or name.startswith("_"):
-        raise ClientError(f"function: {function!r} is not registered", HTTPStatus.UNPROCESSABLE_ENTITY)
+        raise refusal("function", f"{function!r} is not registered")
     try:
         call: Callable[..., Any] = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
-        message = f"function: {function!r} cannot be imported: {error}"
-        raise ClientError(message, HTTPStatus.UNPROCESSABLE_ENTITY) from error
+        raise refusal("function", f"{function!r} cannot be imported: {error}") from error
+    if not callable(call):
+        raise refusal("function", f"{function!r} is no function")
     return call
-
-
-def _view(job_id: str, submission: Mapping[str, Any]) -> JobView:
-    now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-    given = dict.fromkeys(("args", "kwargs", "meta", "labels", "depends_on", "timeout", "isolation"))
-    given |= {"args": [], "kwargs": {}, "meta": {}, "labels": {}, "depends_on": [], "timeout": 3600}
-    empty = ("result", "error", "progress", "result_note", "meta_note", "arguments_note", "worker", "due_at")
-    return {
-        **dict.fromkeys(empty),
-        **{name: submission.get(name, default) for name, default in given.items()},
-        **dict.fromkeys(("created_at", "enqueued_at", "started_at", "ended_at"), now),
-        "id": job_id,
-        "function": submission["function"],
-        "queue": submission.get("queue", "default"),
-        "status": "started",
-        "attempts": 0,
-    }

@@ -83,6 +83,7 @@ ROOMS = {
             "aio",
             "functions",
             "executor",
+            "inline",
             "testing",
             "local",
             "commands",

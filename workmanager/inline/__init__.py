@@ -1,0 +1,1 @@
+"""What `workmanager.testing` is made of: the checks and the documents of a manager, without one."""
