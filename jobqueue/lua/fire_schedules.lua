@@ -141,12 +141,12 @@ local at, arguments, writing = 5, {}, {}
 
 -- copy(length): adds the next arguments to those of `enqueue_jobs`.
 local function copy(length)
-  for i = at, at + length - 1 do arguments[#arguments + 1] = ARGV[i] end
+  for i = at, math.min(at + length - 1, #ARGV) do arguments[#arguments + 1] = ARGV[i] end
   at = at + length
 end
 
 if at <= #ARGV then
-  local groups, has_labels = tonumber(ARGV[at + 1]), ARGV[at + 2] == '1'
+  local groups, has_labels = math.min(tonumber(ARGV[at + 1]), #ARGV), ARGV[at + 2] == '1'
   copy(3)
   for _ = 1, groups do copy(7 + 2 * ARGV[at + 6]) end
   local length = (groups == 1 and 0 or 1) + (has_labels and 4 or 2)
