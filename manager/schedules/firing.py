@@ -83,10 +83,15 @@ class ScheduleFiring:
         if schedule is None:
             self._tell_unreadable(stored.name, stored.problem)
             return None
-        step = plan(schedule, stored.progress, redis_time)
-        if step is None:
+        try:
+            step = plan(schedule, stored.progress, redis_time)
+            if step is None:
+                return None
+            job_id = "" if step.run is None else run_id(schedule.name, step.run, len(self._shards))
+        except (ValueError, OverflowError) as error:
+            # Something else has written numbers that lead to no time.
+            self._tell_unreadable(stored.name, str(error))
             return None
-        job_id = "" if step.run is None else run_id(schedule.name, step.run, len(self._shards))
         return Attempt(schedule, stored.progress, step, job_id)
 
     def _tell_unreadable(self, name: str, problem: str) -> None:
