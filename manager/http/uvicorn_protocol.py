@@ -254,11 +254,12 @@ class ManagerHttpProtocol(asyncio.Protocol):
         """Receive more, or nothing more. A paused transport does not notice that the client goes away."""
         has_enough = not self._pipeline or len(self._unread) > SLICE_BYTES
         should_pause = self._is_read_paused and has_enough
+        if should_pause:
+            self._hurry()
         if should_pause != self._is_transport_paused and not self._is_half_closed:
             self._is_transport_paused = should_pause
             if should_pause:
                 self.transport.pause_reading()
-                self._hurry()
             else:
                 self.transport.resume_reading()
 

@@ -75,6 +75,19 @@ async def test_a_request_does_not_wait_if_more_is_behind_it_than_is_received() -
             assert await client.echo() == b"x" * 1000
 
 
+async def test_nor_does_one_that_has_come_in_one_packet_with_all_that_is_behind_it() -> None:
+    """Its own body is long, so that nothing is received any more before it has been read."""
+    async with served() as server:
+        client = await server.connect()
+        await until_async(lambda: accepted(server))
+        (connection,) = server.connections
+        body = bytes(SLICE_BYTES * 20)
+        connection.data_received(POST_LONG.replace(b": 0", b": %d" % len(body)) + body + put(b"x" * 1000) * 20)
+        assert (await client.response())[2] == b"nothing yet"
+        for _ in range(20):
+            assert await client.echo() == b"x" * 1000
+
+
 @pytest.mark.parametrize("body_bytes", [0, SLICE_BYTES * 20])
 @pytest.mark.parametrize("behind_bytes", [0, SLICE_BYTES // 2])
 async def test_a_request_waits_whatever_its_own_size_and_with_little_behind_it(
@@ -204,3 +217,7 @@ async def noticed(server: Server) -> bool:
 
 async def closed(server: Server) -> bool:
     return not server.connections
+
+
+async def accepted(server: Server) -> bool:
+    return bool(server.connections)
