@@ -17,8 +17,9 @@ log = logging.getLogger(__name__)
 STDERR = 2
 MAX_LINE_BYTES = 1 << 16
 """A longer line is passed on in parts, which lines of other processes may separate."""
-_WORDS_KEPT = 5
-"""Such as `password`, `=`, and its value."""
+MIN_KEPT_BLANKS, MAX_KEPT_BLANKS, MAX_KEPT_BYTES = 8, 24, 4096
+"""How much of such a line's end waits for what follows. The rest of a secret may be still to come: with its name it has
+up to seven blanks, one before the name and three on either side of `=`."""
 BYTES_PER_SECOND, MAX_BURST_BYTES = 1 << 16, 1 << 20
 """Of one executor. What is more is left out."""
 TELL_SECONDS = 10.0
@@ -40,7 +41,7 @@ class OutputRelay:
 
     def lines(self) -> "LineRelay":
         """Return the relay of one more stream."""
-        return LineRelay(self._write)
+        return LineRelay(self._write, self._redaction)
 
     def tell_left_out(self) -> None:
         """Log how much was left out since the last time."""
@@ -66,17 +67,23 @@ class OutputRelay:
 
 
 class LineRelay:
-    """Collects the lines of one stream, and passes on whole ones."""
+    """Collects the lines of one stream, and passes on whole ones.
 
-    def __init__(self, write: Callable[[bytes], None]) -> None:
+    Args:
+        write: passes them on, and replaces secrets.
+        redaction: knows where they are.
+    """
+
+    def __init__(self, write: Callable[[bytes], None], redaction: Redaction) -> None:
         self._write = write
+        self._redaction = redaction
         self._line = b""
 
     def feed(self, data: bytes) -> None:
         """Take what has just been read."""
         lines, newline, rest = (self._line + data).rpartition(b"\n")
         if len(rest) > MAX_LINE_BYTES:
-            cut = _end_of_part(rest)
+            cut = len(rest) - self._kept_bytes(rest[-MAX_KEPT_BYTES:])
             lines, newline, rest = lines + newline + rest[:cut], b"", rest[cut:]
         if lines or newline:
             self._write(lines + newline)
@@ -88,10 +95,16 @@ class LineRelay:
             self._write(self._line)
             self._line = b""
 
-
-def _end_of_part(line: bytes) -> int:
-    """Return where a long line is cut: before its last words, so that a secret and its name stay together."""
-    cut = len(line)
-    for _ in range(_WORDS_KEPT):
-        cut = line.rfind(b" ", 0, max(0, cut))
-    return cut if cut >= MAX_LINE_BYTES // 2 else len(line)
+    def _kept_bytes(self, end: bytes) -> int:
+        """Return how much of a long line's end is kept back: from a blank on that is within no secret, nor between one
+        and its name; nothing if there is none.
+        """
+        redact, cut = self._redaction.of_bytes, len(end)
+        redacted = redact(end)
+        for blanks in range(1, MAX_KEPT_BLANKS + 1):
+            cut = end.rfind(b" ", 0, cut)
+            if cut < 0:
+                break
+            if blanks >= MIN_KEPT_BLANKS and redact(end[:cut]) + redact(end[cut:]) == redacted:
+                return len(end) - cut
+        return 0
