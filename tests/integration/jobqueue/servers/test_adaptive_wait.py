@@ -14,7 +14,7 @@ from jobqueue.lifecycle.control import cancel, delete, requeue
 from jobqueue.lifecycle.enqueue import EnqueueOutcome, enqueue
 from jobqueue.lifecycle.finish import finish
 from jobqueue.lifecycle.pull import acknowledge, pull
-from jobqueue.servers import adaptive_wait
+from jobqueue.servers import adaptive_wait, unreplicated_master
 from jobqueue.servers.adaptive_wait import DEFAULT_NODE_TIMEOUT_SECONDS, POLL_SECONDS
 from jobqueue.servers.connection_pool import ServerPool
 from jobqueue.servers.quorum import VIEW_COMMANDS, last_contact_with_majority
@@ -237,8 +237,8 @@ async def test_a_master_that_has_just_been_promoted_is_trusted_at_once(
     replica: ValkeyServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """No server could replace it, so that nobody needs to have heard from it since."""
-    monkeypatch.setattr(adaptive_wait, "POLL_SECONDS", 600.0)
+    """No server could replace it, so that nobody needs to have heard from it since, and no time needs to pass."""
+    monkeypatch.setattr(unreplicated_master, "MAX_UNREAD_SECONDS", 600.0)
     monkeypatch.setattr(adaptive_wait, "trust_delay_seconds", lambda _: 600.0)
     await enqueue_jobs(shard, "a")
     others = [server for server in cluster.masters() if server is not master]
