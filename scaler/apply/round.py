@@ -40,7 +40,8 @@ class RoundResult:
     """Outcome of a round.
 
     Attributes:
-        is_empty: no job waits and no worker serves or boots, so the first job that arrives justifies a round at once.
+        is_empty: no job waits and no worker serves or boots any more, so the first job that arrives justifies a round
+            at once.
     """
 
     decision: Decision
@@ -153,7 +154,7 @@ class ScalingRound:
             actions = actions.without_launch(state.launch_breaker.last_failure)
         # A job can have come since the observation: then the workers that could run it stay.
         async with self._reconciler.hold(actions.scaling_in) as held:
-            actions = actions.confirmed(held)
+            actions, leaving = actions.confirmed(held), len(held)
             await self._save_decision(epoch, fleet, decision, actions)
         if actions.terminating:
             fenced = await self._reconciler.fence(actions.terminating, state.now)
@@ -164,7 +165,7 @@ class ScalingRound:
                 epoch, state, current, actions.launch, max_instances=limits.max_workers_allowed()
             )
             await self._save_replacements(epoch, actions.to_be_replaced, intents)
-        return RoundResult(decision, not observation.serving and not observation.queued)
+        return RoundResult(decision, observation.serving <= leaving and not observation.queued)
 
     async def _read(self, epoch: int) -> ScalerState:
         """Read the state, and let the recorded times follow a step of Redis' clock since the last round.

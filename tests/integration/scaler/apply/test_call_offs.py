@@ -17,6 +17,7 @@ from scaler.policy import Decision
 from tests.fake_clock import FakeClock, use_clock
 from tests.integration.jobqueue.queue_helpers import claim_jobs, enqueue_jobs
 from tests.integration.scaler.conftest import LIMITS, FakeFleet, send_heartbeat
+from tests.waiting import until_async
 from workmanager.local.valkey_cluster import ValkeyCluster
 
 Event = Callable[[Shard], Awaitable[Any]]
@@ -61,6 +62,24 @@ async def test_a_drain_is_called_off_if_a_job_has_come_since_the_observation(
     assert "KEEP 1, because a job has come that they could run; DRAIN 1" in await _reason(shards)
     assert [job.id for job in await claim_jobs(shard, worker="one", now=clock.now)] == ["a"]
     assert fleet.terminated == []
+
+
+async def test_a_job_that_comes_right_after_the_last_worker_was_drained_starts_a_round_at_once(
+    monkeypatch: pytest.MonkeyPatch, shards: Shards, loop_: ScalerLoop, fleet: FakeFleet, clock: FakeClock
+) -> None:
+    monkeypatch.setattr("scaler.loop.ROUND_SECONDS", 3600.0)
+    (shard,) = shards
+    await fleet.register_workers(shard, "one")
+    loop_.start()
+    await _run_until_drain(loop_, shards, clock)
+    await enqueue_jobs(shard, "a", now=clock.now)
+    loop_.wake()
+
+    async def has_launched() -> bool:
+        return bool(fleet.launch_tokens)
+
+    await until_async(has_launched, wanted="a launch")
+    await loop_.stop()
 
 
 async def test_a_job_that_the_worker_cannot_run_calls_no_drain_off(
