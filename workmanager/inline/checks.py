@@ -127,7 +127,9 @@ def fields(checks: Mapping[str, Check], *, required: Collection[str]) -> Check:
                 of(prefix + name, value[name])
         for name in value:
             if name not in checks:
-                raise Refused(prefix + name, "there is no such field: GET /docs shows those that there are")
+                raise Refused(
+                    prefix + name, "there is no such field: GET /docs and /openapi.json show those that there are"
+                )
 
     return check
 
