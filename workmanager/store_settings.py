@@ -1,10 +1,13 @@
 """Settings of the Redis servers ("stores") for `up`, the tests and the deployment.
 
 `python -m workmanager.store_settings --role manager --port 6379 --address 10.0.0.10 --directory /var/lib/store/6379
---max-memory 1gb` prints the configuration file of one cluster member that has a host of its own. It works with
-Redis 6.2 or newer and with Valkey. After such a server ends, restart it no sooner than `RESTART_SECONDS` later.
+--max-memory 1gb` prints the configuration file of one cluster member that has a host of its own, or, with `--plain`
+instead of `--role manager`, of one server without cluster mode. It works with Redis 7 or newer and with Valkey. After a
+cluster member ends, restart it no sooner than `RESTART_SECONDS` later.
 
-    --role manager|witness    witness: a member that holds no jobs (the master on the third host, and its replica)
+    --plain                   one server without cluster mode
+    --role manager|witness    of a cluster. witness: a member that holds no jobs (the master on the third host, and its
+                              replica)
     --port PORT               for clients; members talk to each other on PORT + 10000
     --address IP              for clients and other members; the server listens on no other address
     --directory DIR           for the append-only file and `nodes.conf`; on a disk that outlives the host
@@ -95,10 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print a configuration file and return the exit code."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    if options.max_memory is None and options.role == "manager":
-        parser.error(
-            "--max-memory is required for --role manager: without a limit, Redis can exhaust the host's memory"
-        )
+    if options.max_memory is None and options.role != "witness":
+        parser.error("--max-memory is required but for a witness: without a limit, Redis can exhaust the host's memory")
     if options.acl_file is None and options.address != "127.0.0.1":
         parser.error(f"--acl-file is required for --address {options.address}: without users, anyone can log in")
     if len({options.tls_certificate is None, options.tls_key is None, options.tls_authority is None}) > 1:
@@ -110,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def host_settings(options: argparse.Namespace) -> dict[str, str]:
-    """Return the settings of a cluster member on a host of its own; the module's docstring explains the options."""
+    """Return the settings of a server on a host of its own; the module's docstring explains the options."""
     port = str(options.port)
     settings = {
         "bind": options.address,
@@ -119,9 +120,9 @@ def host_settings(options: argparse.Namespace) -> dict[str, str]:
         "daemonize": "no",
         "maxmemory": options.max_memory or WITNESS_MEMORY,
         **REDIS_SETTINGS,
-        **CLUSTER_SETTINGS,
-        "cluster-announce-ip": options.address,
     }
+    if not options.plain:
+        settings |= {**CLUSTER_SETTINGS, "cluster-announce-ip": options.address}
     if options.tls_certificate is not None:
         settings |= {
             "port": "0",
@@ -131,8 +132,9 @@ def host_settings(options: argparse.Namespace) -> dict[str, str]:
             "tls-ca-cert-file": str(options.tls_authority),
             "tls-auth-clients": "no",
             "tls-replication": "yes",
-            "tls-cluster": "yes",
         }
+        if not options.plain:
+            settings |= {"tls-cluster": "yes"}
     if options.acl_file is not None:
         # The users' passwords keep strangers out. Protected mode would keep out every other host.
         settings |= {"aclfile": str(options.acl_file), "protected-mode": "no"}
@@ -146,7 +148,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="store_settings", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--role", choices=("manager", "witness"), required=True)
+    kind = parser.add_mutually_exclusive_group(required=True)
+    kind.add_argument("--role", choices=("manager", "witness"))
+    kind.add_argument("--plain", action="store_true")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--address", required=True)
     parser.add_argument("--directory", type=Path, required=True)

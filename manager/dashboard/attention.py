@@ -22,6 +22,7 @@ from manager.queue.problems import (
     problems_of_moves,
     problems_of_queues,
     problems_of_servers,
+    problems_of_settings,
     problems_of_shards,
 )
 
@@ -70,6 +71,7 @@ class Attention:
             yield f"{reason}: new jobs are refused until results are pulled or deleted, or it gets more memory"
         seen = sample.servers
         yield from problems_of_servers(self._queue.refused_servers, {} if seen is None else seen.unsound_files)
+        yield from problems_of_settings(self._queue.risky_settings)
         if seen is None:
             text = "the main process of this manager does not answer, and it alone has the duties besides requests"
             yield f"{text}: read its log, and restart the manager if there is nothing"

@@ -14,6 +14,7 @@ from jobqueue.servers.round_trips import RoundTrips
 from jobqueue.servers.topology import Topology
 from jobqueue.sharding.shards import Shards
 from manager.append_only.keeper import AppendOnlyKeeper
+from manager.queue.server_settings import ServerSettings
 from manager.queue.service import QueueService
 from manager.schedules.firing import ScheduleFiring
 
@@ -63,6 +64,7 @@ class QueueConnection:
         self._topology = Topology(redis_url, require_cluster=require_cluster)
         self._maintains = maintains
         self._file_keeper = AppendOnlyKeeper(self._topology) if keeps_files else None
+        self._server_settings = ServerSettings(self._topology)
         self._service: QueueService | None = None
         self._task: asyncio.Task[None] | None = None
         self.closing = asyncio.Event()
@@ -99,6 +101,11 @@ class QueueConnection:
         """Why a Redis server may not start again from its append-only file, by address; empty if others watch them."""
         return self._file_keeper.problems if self._file_keeper is not None else {}
 
+    @property
+    def risky_settings(self) -> Mapping[str, str]:
+        """How a Redis server can lose jobs because of its settings, by address."""
+        return self._server_settings.risks
+
     def start(self) -> None:
         """Start to connect, with retries until it succeeds."""
         self._task = asyncio.create_task(self._run())
@@ -121,7 +128,7 @@ class QueueConnection:
             )
             log.info("event=queue_connected shards=%d", len(shards))
             await self._on_connected(shards)
-            loops = [self._service.monitor.run()]
+            loops = [self._service.monitor.run(), self._server_settings.run()]
             if self._maintains:
                 maintenance = Maintenance(
                     shards,

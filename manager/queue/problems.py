@@ -1,4 +1,4 @@
-"""What keeps jobs from running and needs a person, in sentences. Pure."""
+"""What keeps jobs from running, or can lose them, and needs a person, in sentences. Pure."""
 
 import shlex
 from collections import Counter, defaultdict
@@ -59,6 +59,12 @@ def problems_of_servers(refused: Mapping[str, str], unsound: Mapping[str, str]) 
         yield f"Redis at {server} is refused: {reason}"
     for server, reason in unsound.items():
         yield f"Redis at {server} may not start again from its append-only file: {reason}"
+
+
+def problems_of_settings(risky: Mapping[str, str]) -> Iterator[str]:
+    """Yield the Redis servers whose settings can lose jobs; each with how, and what to set."""
+    for server, risk in risky.items():
+        yield f"Redis at {server} can lose jobs: {risk} (docs/redis.md)"
 
 
 def problems_of_shards(unavailable: int, total: int) -> Iterator[str]:

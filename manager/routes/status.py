@@ -12,7 +12,7 @@ from manager.http.authentication import caller_of
 from manager.http.json_response import json_response
 from manager.http.query_parameters import NO_PARAMETERS
 from manager.queue.connection import QueueConnection
-from manager.queue.problems import problems_of_modules, problems_of_moves, problems_of_queues
+from manager.queue.problems import problems_of_modules, problems_of_moves, problems_of_queues, problems_of_settings
 from manager.schemas.documents import queue_documents, unfinished
 from manager.schemas.openapi import problem_responses
 from manager.schemas.responses import StatusResponse
@@ -61,6 +61,7 @@ class StatusRoutes:
                     *problems_of_moves(service.shards.moving),
                     *(() if caller.is_bound else problems_of_modules(self._functions.why_not_registered(), workers)),
                     *problems_of_queues(counts, unserved),
+                    *(() if caller.is_bound else problems_of_settings(self._queue.risky_settings)),
                 ],
             }
         )

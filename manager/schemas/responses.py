@@ -255,7 +255,7 @@ class StatusResponse(_Response):
     leased: int | None = Field(description="Results pulled with a lease and not acknowledged yet")
     queues: dict[str, QueueResponse]
     shards: ShardsResponse
-    problems: list[str] = Field(description="What keeps jobs from running, in sentences")
+    problems: list[str] = Field(description="What keeps jobs from running, or can lose them, in sentences")
 
 
 class Liveness(_Response):

@@ -167,13 +167,13 @@ def _work(
 ) -> Iterator[Finding]:
     problems = status.get("problems") or ()
     for problem in problems:
-        yield Finding("jobs", problem, "see `workmanager queues`, and `workmanager explain ID` of a job")
+        yield Finding("jobs", problem, "do what it says; `workmanager queues` and `workmanager explain ID` tell more")
     jobs = status["Jobs"]
     if jobs and not status["Workers"] and not problems:
         launches = scaler is not None and scaler.get("leader") and not scaler.get("paused")
         remedy = "see `workmanager scaler log`" if launches else "start a worker (`workmanager worker`), or a scaler"
         yield Finding("jobs", f"{jobs} wait{'s' if jobs == 1 else ''}, and there is no worker", remedy)
-    elif not status["Workers"] and not problems and scaler is not None and not scaler.get("leader"):
+    elif not jobs and not status["Workers"] and scaler is not None and not scaler.get("leader"):
         remedy = "start a worker (`workmanager worker`), or a manager with --scaler local or --scaler ec2"
         yield Finding("workers", "there is none, and no manager launches any: jobs would wait", remedy)
     elif not problems:

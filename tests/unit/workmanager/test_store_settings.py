@@ -38,6 +38,12 @@ def test_a_witness_needs_little_memory(capsys: pytest.CaptureFixture[str]) -> No
     assert _printed(capsys, *WITNESS)["maxmemory"] == "64mb"
 
 
+def test_one_server_without_cluster_mode_has_all_else(capsys: pytest.CaptureFixture[str]) -> None:
+    member, plain = _printed(capsys, *REQUIRED, *TLS), _printed(capsys, "--plain", *REQUIRED[2:], *TLS)
+    assert {name: value for name, value in member.items() if "cluster" not in name} == plain
+    assert (plain["appendonly"], plain["maxmemory-policy"]) == ("yes", "noeviction")
+
+
 def test_with_tls_there_is_no_plain_port(capsys: pytest.CaptureFixture[str]) -> None:
     settings = _printed(capsys, *REQUIRED, *TLS)
     assert (settings["port"], settings["tls-port"]) == ("0", "6379")
@@ -60,6 +66,8 @@ def test_users_and_the_replicas_password(capsys: pytest.CaptureFixture[str], tmp
     [
         ([*ROLE, *MAX_MEMORY], "--acl-file is required"),
         ([*ROLE, *ACL_FILE], "--max-memory is required"),
+        (["--plain", *ROLE[2:], *ACL_FILE], "--max-memory is required"),
+        (["--plain", *REQUIRED], "not allowed with"),
         ([*REQUIRED, *TLS[:4]], "give all of --tls-certificate, --tls-key and --tls-authority"),
         ([*REQUIRED, "--replication-user", "copy"], "give both --replication-user and --replication-password-file"),
     ],

@@ -38,14 +38,20 @@ class TwoShards:
 
     service = property(lambda self: self)
     shards = property(lambda self: self)
-    moving = refused_servers = property(lambda _: {})
+    moving = refused_servers = risky_settings = property(lambda _: {})
 
     def __len__(self) -> int:
         return 2
 
 
-def overview(made: Sample, caller: Caller = NOBODY_IN_PARTICULAR) -> str:
-    attention = Attention(cast(QueueConnection, TwoShards()), FunctionRegistry.discover(()))
+class OfAServerWithoutAFile(TwoShards):
+    """The same, whose server would lose jobs in a crash."""
+
+    risky_settings = property(lambda _: {"10.0.0.1:6379": "set appendonly yes"})
+
+
+def overview(made: Sample, caller: Caller = NOBODY_IN_PARTICULAR, queue: TwoShards | None = None) -> str:
+    attention = Attention(cast(QueueConnection, queue or TwoShards()), FunctionRegistry.discover(()))
     return LivePages(Pages("", asks_for_keys=True), attention, 0.0).part("overview", made, caller).replace("&#39;", "'")
 
 
@@ -207,6 +213,13 @@ def test_pages_that_a_caller_may_not_open_are_not_linked_and_other_queues_not_to
     assert "See workers" in overview(made)
     assert "the scaler" not in tenant
     assert "paused" not in overview(made, Caller.of("a", ["jobs:read"], ["mine"]))
+
+
+def test_a_server_that_can_lose_jobs_is_told_to_those_who_see_servers() -> None:
+    told = "Redis at 10.0.0.1:6379 can lose jobs: set appendonly yes"
+    bound = Caller.of("a", ["jobs:read"], ["default"])
+    assert told in overview(sample(), queue=OfAServerWithoutAFile())
+    assert told not in overview(sample(), bound, OfAServerWithoutAFile())
 
 
 def test_of_many_stuck_queues_those_that_wait_longest_are_named() -> None:

@@ -92,6 +92,12 @@ def test_neither_a_worker_nor_a_scaler_is_wrong_before_a_job_waits() -> None:
         assert [each.subject for each in diagnose([FINE], system) if each.is_wrong] == told
 
 
+def test_a_problem_of_a_server_does_not_hide_that_there_is_no_worker() -> None:
+    idle = {"Jobs": 0, "Workers": 0, "problems": ["Redis at r:1 can lose jobs: it …"]}
+    system = _system(status=idle, scaler={**SCALER, "leader": None})
+    assert [each.subject for each in diagnose([FINE], system) if each.is_wrong] == ["jobs", "workers"]
+
+
 def test_a_key_is_not_blamed_for_what_no_manager_can_answer(run: Run) -> None:
     away = Answer({"detail": "the queue is unavailable at the moment"}, 503)
 
