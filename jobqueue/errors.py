@@ -29,10 +29,18 @@ class WrongDatabase(ShardUnavailable):
 
 
 class NotPermitted(ShardUnavailable):
-    """Redis denies this program's user a command or a key, because its users file is older than the program.
+    """Redis denies this program's user a command or a key: the user has another role, or its users file is older than
+    the program.
 
-    Remedy: write the users file again with this version's `python -m jobqueue.acl`, and have every server load it
-    (`ACL LOAD`). The program then recovers automatically.
+    Remedy: give the program the user of its role; or write the users file again with this version's
+    `python -m jobqueue.acl`, and have every server load it (`ACL LOAD`). The program then recovers automatically.
+    """
+
+
+class FunctionMissing(ShardUnavailable):
+    """A server does not have the functions that this program calls, and its user may run nothing else.
+
+    Remedy: start a manager of this version with WORKMANAGER_CLUSTER_URL. The program then recovers automatically.
     """
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 from jobqueue.functions import FunctionRegistry
+from jobqueue.servers.login import ROLES
 from jobqueue.servers.topology import Topology
 from jobqueue.servers.url import parse_redis_url
 from jobqueue.settings import exit_with_usage_error, load_settings
@@ -71,7 +72,8 @@ def check_settings(settings: ManagerSettings, *, host: str, scaler: str) -> None
         exit_with_usage_error("WORKMANAGER_BUDGET_PER_HOUR: set WORKMANAGER_PRICE_PER_HOUR (of one instance) as well")
     for name, parse in (
         ("REDIS_URL", lambda: Topology(settings.redis_url)),
-        ("CLUSTER_URL", lambda: settings.cluster_url and parse_redis_url(settings.cluster_url)),
+        ("WORKER_REDIS_URL", lambda: settings.worker_redis_url is not None and Topology(settings.worker_redis_url)),
+        ("CLUSTER_URL", lambda: settings.cluster_url is not None and parse_redis_url(settings.cluster_url)),
         ("CLUSTER_HOSTS", lambda: settings.cluster_hosts and parse_hosts(settings.cluster_hosts)),
         ("TRUSTED_PROXIES", lambda: TrustedProxies(settings.trusted_proxies)),
         ("OIDC_ISSUER", lambda: Issuer.from_settings(settings)),
@@ -80,6 +82,22 @@ def check_settings(settings: ManagerSettings, *, host: str, scaler: str) -> None
             parse()
         except ValueError as error:
             exit_with_usage_error(f"WORKMANAGER_{name}: {error}")
+    if scaler == "local":
+        _check_local_workers(settings)
+
+
+def _check_local_workers(settings: ManagerSettings) -> None:
+    """Refuse a user that may claim jobs and not finish them: each would run several times, and be lost."""
+    if settings.worker_redis_url is None:
+        if parse_redis_url(settings.redis_url).user == "manager":
+            exit_with_usage_error(
+                "WORKMANAGER_WORKER_REDIS_URL: set it to a URL with the user worker, for the workers that this manager"
+                " starts: user manager of WORKMANAGER_REDIS_URL may not finish jobs"
+            )
+        return
+    user = parse_redis_url(settings.worker_redis_url).user
+    if user in ROLES - {"worker"}:
+        exit_with_usage_error(f"WORKMANAGER_WORKER_REDIS_URL takes the user of the role worker, not {user}")
 
 
 def _check_issuer(settings: ManagerSettings) -> None:

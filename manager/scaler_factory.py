@@ -35,7 +35,8 @@ def build_scaler(
 
         fleet = Ec2Fleet.connect(settings.ec2_plan())
     elif kind == "local":
-        fleet = LocalFleet(settings.redis_url, slots=settings.worker_slots, parent_fd=parent_fd)
+        redis_url = settings.worker_redis_url or settings.redis_url
+        fleet = LocalFleet(redis_url, slots=settings.worker_slots, parent_fd=parent_fd)
     else:
         return None
     profile = fleet.profile

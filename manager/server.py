@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from jobqueue.functions import FunctionRegistry
+from jobqueue.servers.login import Login
 from jobqueue.servers.topology import Topology
 from jobqueue.servers.url import parse_redis_url
 from jobqueue.sharding.shards import Shards
@@ -122,10 +123,16 @@ class ManagerServer:
         self._reconciler: ClusterReconciler | None = None
         if settings.cluster_hosts and not self._group.is_sibling:
             url = parse_redis_url(settings.cluster_url or settings.redis_url)
-            self._reconciler = ClusterReconciler(parse_hosts(settings.cluster_hosts), url.connect)
+            login = Login(url.user, "WORKMANAGER_CLUSTER_URL", "administrator")
+            self._reconciler = ClusterReconciler(parse_hosts(settings.cluster_hosts), url.connect, login)
         self._function_loader: FunctionLoader | None = None
         if settings.cluster_url and not self._group.is_sibling:
-            administered = Topology(settings.cluster_url, require_cluster=bool(settings.cluster_hosts))
+            administered = Topology(
+                settings.cluster_url,
+                require_cluster=bool(settings.cluster_hosts),
+                setting="WORKMANAGER_CLUSTER_URL",
+                role="administrator",
+            )
             self._function_loader = FunctionLoader(administered)
         max_connections = max(1, settings.max_connections // self._group.size)
         self._connection_limit = ConnectionLimit(raise_descriptor_limit(max_connections))

@@ -108,6 +108,9 @@ class ManagerSettings(QueueSettings):
     cluster_url: str | None = Field(default=None, repr=False)
     """Like `redis_url`, with the user that administers the cluster; None if the queue's own user does."""
 
+    worker_redis_url: str | None = Field(default=None, repr=False)
+    """Like `redis_url`, for the workers that the local fleet starts; None if they have the manager's own."""
+
     min_workers: int = Field(default=0, ge=0)
     max_workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     worker_slots: int = Field(default=1, ge=1)

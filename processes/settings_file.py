@@ -21,12 +21,15 @@ manager_timeout_seconds max_connections max_payload_bytes max_workers metrics_li
 nice oidc_audience oidc_client_id oidc_client_secret oidc_issuer oidc_queues_claim oidc_request_scopes
 oidc_scope_claim on_demand_base on_demand_max price_per_hour processes queues
 redis_url reload_functions root_path subnets traces trusted_proxies url use_spot wait_target_seconds wait_weight
-worker_slots
+worker_redis_url worker_slots
 """
 NAMES = frozenset(_NAMES.split())
 """Every setting of every program. A test compares them with the programs'."""
 SECRETS = frozenset(
-    {"alert_url", "api_key", "api_keys", "callback_secrets", "cluster_url", "oidc_client_secret", "redis_url"}
+    {
+        *("alert_url", "api_key", "api_keys", "callback_secrets", "cluster_url", "oidc_client_secret", "redis_url"),
+        "worker_redis_url",
+    }
 )
 """Those that can be given as a file, or as a secret of AWS, by their name with `_file` or `_secret` behind it."""
 SUFFIXES = ("_file", "_secret")

@@ -33,7 +33,8 @@ class WorkmanagerUp:
         self, *options: str, environ: Mapping[str, str] | None = None, prefix: Sequence[str] = (), **popen: Any
     ) -> subprocess.Popen[str]:
         command = [*prefix, sys.executable, "-m", "workmanager", "up", "--port", str(self.port)]
-        if "--redis-url" not in options and "WORKMANAGER_REDIS_URL" not in (environ or {}):
+        has_redis = any(name.startswith("WORKMANAGER_REDIS_URL") for name in environ or {})
+        if "--redis-url" not in options and not has_redis:
             command += ["--data-dir", "data"]
         with self.log.open("w") as log:
             self.process = subprocess.Popen(

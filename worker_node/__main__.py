@@ -89,8 +89,11 @@ def _check_redis_url(url: str, settings: WorkerSettings) -> None:
     try:
         Topology(url)
     except ValueError as error:
-        name = "WORKMANAGER_REDIS_URL" if url == settings.redis_url else "--redis-url"
-        exit_with_usage_error(f"{name}: {error}")
+        exit_with_usage_error(f"{_url_name(url, settings)}: {error}")
+
+
+def _url_name(url: str, settings: WorkerSettings) -> str:
+    return "WORKMANAGER_REDIS_URL" if url == settings.redis_url else "--redis-url"
 
 
 def _tell_kept_variables(settings: WorkerSettings) -> None:
@@ -103,7 +106,7 @@ async def _run(settings: WorkerSettings, options: WorkerOptions, functions: Func
     stops = listen_for_stop(settings.drain_grace_seconds, options.parent_fd)
     first_stop = asyncio.create_task(stops.get())
     dead_man_switch = DeadManSwitch(settings.manager_timeout_seconds) if options.owns_instance else None
-    connecting = asyncio.create_task(_connect(options.redis_url))
+    connecting = asyncio.create_task(_connect(options.redis_url, _url_name(options.redis_url, settings)))
     timeout = dead_man_switch.remaining_seconds if dead_man_switch else None
     await asyncio.wait((first_stop, connecting), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
     if not connecting.done():
@@ -133,11 +136,12 @@ async def _run(settings: WorkerSettings, options: WorkerOptions, functions: Func
             tracing.close()
 
 
-async def _connect(redis_url: str) -> Shards:
+async def _connect(redis_url: str, url_name: str) -> Shards:
     try:
-        return await Shards.connect_with_retries(Topology(redis_url))
+        topology = Topology(redis_url, setting=f"{url_name} of a worker", role="worker")
+        return await Shards.connect_with_retries(topology)
     except (LayoutMismatch, WrongDatabase, ValueError) as error:
-        raise StartupError(f"--redis-url: {error}") from error
+        raise StartupError(f"{url_name}: {error}") from error
 
 
 def _new_agent(

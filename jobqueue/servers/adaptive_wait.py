@@ -25,7 +25,7 @@ from jobqueue.servers.connection_pool import (
     parse_info,
 )
 from jobqueue.servers.quorum import VIEW_COMMANDS, last_contact_with_majority
-from jobqueue.servers.unreachable import ServerUnreachable
+from jobqueue.servers.unreachable import ServerUnreachable, UserDenied
 from jobqueue.servers.unreplicated_master import ReplicationState, trust_delay_seconds
 
 WAIT_TIMEOUT_SECONDS = 2.0
@@ -74,6 +74,8 @@ async def execute_replicated(
     """
     try:
         expected = await server.replication_state()
+    except UserDenied:
+        raise
     except ServerUnreachable as error:
         raise ServerUnreachable(str(error), sent=False) from error
     if not expected.linked_replicas and not expected.in_cluster:

@@ -15,12 +15,13 @@ from typing import Any, Protocol
 from redis.asyncio.connection import Connection
 from redis.connection import HiredisRespSerializer
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import NoPermissionError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from jobqueue.servers.connection import describe, drop, read_reply, shake_hands
+from jobqueue.servers.login import Login
 from jobqueue.servers.round_trips import RoundTrips
-from jobqueue.servers.unreachable import DatabaseRefused, ServerRefused, ServerUnreachable
+from jobqueue.servers.unreachable import DatabaseRefused, ServerRefused, ServerUnreachable, UserDenied
 from jobqueue.servers.unreplicated_master import ReplicationState, UnreplicatedMaster
 from jobqueue.stored_values import sent_name
 
@@ -52,6 +53,7 @@ class ServerPool:
         check: called with this pool and each new connection, before anything else is sent on it; raises `ServerRefused`
             unless the server at the address is the right one.
         round_trips: counts the calls.
+        login: whose user the connections have.
 
     Attributes:
         unreplicated: what is known about the server's time as a master without replicas.
@@ -66,12 +68,14 @@ class ServerPool:
         check: Callable[["ServerPool", Connection], Awaitable[None]] | None = None,
         *,
         round_trips: RoundTrips | None = None,
+        login: Login | None = None,
     ) -> None:
         self.host = host
         self.port = port
         self._connect = connect
         self._on_overdue = on_overdue
         self._check = check
+        self._login = login or Login()
         self._round_trips = RoundTrips() if round_trips is None else round_trips
         # The timeout of each call in flight, and the time from which its reply is overdue.
         self._in_flight: dict[asyncio.Timeout, float] = {}
@@ -117,10 +121,13 @@ class ServerPool:
         """Return the fields of INFO, at most `INFO_MAX_AGE_SECONDS` old.
 
         Raises:
+            UserDenied: the user may not ask.
             ServerUnreachable: the server did not reply.
         """
         if time.monotonic() - self._info_at > INFO_MAX_AGE_SECONDS:
             replies = await self.execute(("INFO",))
+            if isinstance(replies[0], NoPermissionError):
+                raise UserDenied(self._login.denied(self.address, "INFO", str(replies[0])), sent=False)
             if isinstance(replies[0], RedisError):
                 raise ServerUnreachable(f"Redis at {self.address}: {replies[0]}", sent=False)
             try:

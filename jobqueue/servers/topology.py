@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 
 from redis.asyncio.connection import Connection
+from redis.exceptions import NoPermissionError
 
 from jobqueue.errors import ShardUnavailable, WrongDatabase
 from jobqueue.servers.cluster_map import (
@@ -19,6 +20,7 @@ from jobqueue.servers.cluster_map import (
     parse_map,
 )
 from jobqueue.servers.connection_pool import ServerPool
+from jobqueue.servers.login import Login
 from jobqueue.servers.round_trips import RoundTrips
 from jobqueue.servers.unreachable import DatabaseRefused, ServerRefused, ServerUnreachable
 from jobqueue.servers.url import parse_redis_url
@@ -46,9 +48,11 @@ class Topology:
     Args:
         url: see `parse_redis_url`.
         require_cluster: the servers are known to be a cluster, even if the URL has only one.
+        setting: what gives the URL, for messages.
+        role: the role of `jobqueue.acl` whose rights the caller needs, for messages.
 
     Attributes:
-        user: the Redis user of the connections.
+        login: the Redis user of the connections.
         calls_functions: whether scripts are called as functions on these servers, see `sharding.script_calls`.
         round_trips: counts the calls to all servers.
 
@@ -56,9 +60,16 @@ class Topology:
         ValueError: the URL is wrong; the message says why, and does not contain the password.
     """
 
-    def __init__(self, url: str, *, require_cluster: bool = False) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        require_cluster: bool = False,
+        setting: str = "WORKMANAGER_REDIS_URL",
+        role: str = "manager",
+    ) -> None:
         parsed = parse_redis_url(url)
-        self.user = parsed.user
+        self.login = Login(parsed.user, setting, role)
         self.calls_functions = True
         self._seeds = parsed.seeds
         self._connect = parsed.connect
@@ -236,6 +247,9 @@ class Topology:
             return WrongDatabase(str(error))
         except ServerUnreachable as error:
             return ShardUnavailable(str(error))
+        for reply in replies:
+            if isinstance(reply, NoPermissionError):
+                return ShardUnavailable(self.login.denied("{}:{}".format(*address), "every program", str(reply)))
         answer = parse_map(address, replies)
         if self._is_refused(answer):
             return ShardUnavailable(self._refuse(address))
@@ -298,6 +312,8 @@ class Topology:
     def _pool(self, address: Address) -> ServerPool:
         if address not in self._pools:
             self._pools[address] = ServerPool(
-                *address, self._connect, self._on_overdue, self._check, round_trips=self.round_trips
+                *(*address, self._connect, self._on_overdue, self._check),
+                round_trips=self.round_trips,
+                login=self.login,
             )
         return self._pools[address]

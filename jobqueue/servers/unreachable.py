@@ -15,6 +15,10 @@ class ServerUnreachable(JobQueueError):
         self.sent = sent
 
 
+class UserDenied(ServerUnreachable):
+    """A server denies the connection's user a command that every call needs."""
+
+
 class DatabaseRefused(ServerUnreachable):
     """A server does not let the connection use the URL's database, or set what else the URL asks for."""
 

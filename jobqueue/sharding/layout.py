@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from redis.crc import key_slot
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
 
 from jobqueue import keys
-from jobqueue.errors import LayoutMismatch, ShardUnavailable
+from jobqueue.errors import LayoutMismatch, NotPermitted, ShardUnavailable
 from jobqueue.servers.adaptive_wait import NotReplicated, execute_replicated
 from jobqueue.servers.cluster_map import HASH_SLOTS
 from jobqueue.servers.connection_pool import RedisCommand, ServerPool
 from jobqueue.servers.topology import Topology
-from jobqueue.servers.unreachable import ServerUnreachable
+from jobqueue.servers.unreachable import ServerUnreachable, UserDenied
 
 RECORD_FORMAT = 1
 """The record format that this program writes. Programs one format apart run together, so that upgrades can roll."""
@@ -60,6 +60,7 @@ async def agree_on_layout(topology: Topology, shard_count: int | None) -> Layout
         LayoutMismatch: it has another number of shards than `shard_count`, a format newer than the next one, or is that
             of a plain Redis on a cluster.
         ShardUnavailable: Redis cannot be reached, or a server without cluster mode holds a cluster's records.
+        NotPermitted: (a ShardUnavailable) Redis denies the user what this needs.
     """
     server = await topology.master_of(key_slot(keys.LAYOUT.encode()))
     (stored,) = await _read(topology, server, ("GET", keys.LAYOUT))
@@ -68,7 +69,15 @@ async def agree_on_layout(topology: Topology, shard_count: int | None) -> Layout
     if stored is None:
         proposal = plan_layout(topology, shard_count)
         create = ("SET", keys.LAYOUT, proposal.to_json(), "NX")
-        _, stored = await _write(topology, server, create, ("GET", keys.LAYOUT))
+        try:
+            _, stored = await _write(topology, server, create, ("GET", keys.LAYOUT))
+        except NotPermitted as error:
+            if topology.login.role == "manager":
+                raise
+            raise NotPermitted(
+                f"no manager has used Redis at {server.address} yet, and user {topology.login.user} may not prepare the"
+                " queue: start a manager first"
+            ) from error
     layout = Layout.from_json(stored)
     if topology.clustered and not layout.clustered:
         raise LayoutMismatch(
@@ -154,6 +163,8 @@ async def _write(topology: Topology, server: ServerPool, *commands: RedisCommand
     try:
         replies = await execute_replicated(server, *commands, touch_key=keys.LAYOUT_MARK, masters=topology.masters)
         return _checked(topology, server, replies)
+    except UserDenied as error:
+        raise NotPermitted(str(error)) from error
     except (ServerUnreachable, NotReplicated) as error:
         topology.invalidate()
         raise ShardUnavailable(str(error), outcome_unknown=True) from error
@@ -163,5 +174,7 @@ def _checked(topology: Topology, server: ServerPool, replies: list[Any]) -> list
     for reply in replies:
         if isinstance(reply, RedisError):
             topology.invalidate()
+            if isinstance(reply, NoPermissionError):
+                raise NotPermitted(topology.login.denied(server.address, "the queue's layout", str(reply)))
             raise ShardUnavailable(f"Redis at {server.address}: {reply}")
     return replies

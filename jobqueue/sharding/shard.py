@@ -25,12 +25,12 @@ from redis.exceptions import (
 
 from jobqueue import keys
 from jobqueue.backoff import jittered_seconds
-from jobqueue.errors import NotPermitted, QueueFull, ShardUnavailable, UnexpectedContent
+from jobqueue.errors import FunctionMissing, NotPermitted, QueueFull, ShardUnavailable, UnexpectedContent
 from jobqueue.servers.adaptive_wait import NotReplicated, execute_replicated
 from jobqueue.servers.connection_pool import REPLY_TIMEOUT_SECONDS, RedisCommand, ServerPool
 from jobqueue.servers.subscription import Message, subscription
 from jobqueue.servers.topology import Topology
-from jobqueue.servers.unreachable import ServerUnreachable
+from jobqueue.servers.unreachable import ServerUnreachable, UserDenied
 from jobqueue.sharding.script_calls import cannot_call, lacks_function
 from jobqueue.sharding.scripts import Script
 from jobqueue.sharding.slot_move import SlotMove
@@ -92,6 +92,7 @@ class Shard:
         Raises:
             ShardUnavailable: the master is unavailable, or the change may not survive its loss.
             NotPermitted: (a ShardUnavailable) Redis denies the user a command or a key.
+            FunctionMissing: (a ShardUnavailable) nobody has loaded the functions.
             QueueFull: Redis has no memory for it.
             UnexpectedContent: it fails on what a key holds.
         """
@@ -171,6 +172,7 @@ class Shard:
         Raises:
             QueueFull: it has used more.
             ShardUnavailable: the master is unavailable.
+            NotPermitted: (a ShardUnavailable) Redis denies the user to ask for it.
         """
         master = await self._master()
         try:
@@ -192,9 +194,9 @@ class Shard:
                 self._topology.calls_functions = not as_function
                 reply = other_reply
             elif lacks_function(reply) or lacks_function(other_reply):
-                raise ShardUnavailable(
+                raise FunctionMissing(
                     f"Redis at {master.address} does not have the function {script.function}, and user"
-                    f" {self._topology.user} may run nothing else: a manager of this version with"
+                    f" {self._topology.login.user} may run nothing else: a manager of this version with"
                     " WORKMANAGER_CLUSTER_URL loads it",
                     shard_index=self.index,
                 )
@@ -245,6 +247,8 @@ class Shard:
             raise self._unreachable(error, master, outcome_unknown=True) from error
 
     def _unreachable(self, error: Exception, master: ServerPool, *, outcome_unknown: bool) -> ShardUnavailable:
+        if isinstance(error, UserDenied):
+            return NotPermitted(str(error), shard_index=self.index)
         if self._topology.has_moved(self._slot, master):
             return _Moved(str(error), shard_index=self.index, outcome_unknown=outcome_unknown)
         return self._unavailable(error, outcome_unknown=outcome_unknown)
@@ -271,9 +275,7 @@ class Shard:
             raise QueueFull(f"Redis at {master.address} has no memory left: {text}") from reply
         if isinstance(reply, NoPermissionError) or text.startswith(_DENIED_IN_SCRIPT):
             raise NotPermitted(
-                f"Redis at {master.address} refuses user {self._topology.user} what {request} needs ({text}): write the"
-                " users file again with python -m jobqueue.acl, and have every server load it (ACL LOAD)",
-                shard_index=self.index,
+                self._topology.login.denied(master.address, request, text), shard_index=self.index
             ) from reply
         raise UnexpectedContent(f"Redis at {master.address} rejected {request}: {text}") from reply
 

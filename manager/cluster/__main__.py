@@ -15,6 +15,7 @@ from collections.abc import Sequence, Set
 
 import orjson
 
+from jobqueue.servers.login import Login
 from jobqueue.servers.topology import Topology
 from jobqueue.servers.url import parse_redis_url
 from jobqueue.settings import exit_with_usage_error, load_settings
@@ -47,8 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         exit_with_usage_error(f"{url_name}: {error}")
     configure_logging()
-    reconciler = ClusterReconciler(slot_ranges, url.connect)
-    loader = FunctionLoader(Topology(settings.cluster_url, require_cluster=True)) if settings.cluster_url else None
+    login = Login(url.user, "WORKMANAGER_CLUSTER_URL", "administrator")
+    reconciler = ClusterReconciler(slot_ranges, url.connect, login)
+    loader = None
+    if settings.cluster_url:
+        administered = Topology(settings.cluster_url, require_cluster=True, setting=login.setting, role=login.role)
+        loader = FunctionLoader(administered)
     members = {address for slot_range in slot_ranges for address in slot_range.members}
     leaving = {address for address in members if given.hand_over in (address.host, str(address))}
     if given.hand_over and not leaving:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
 
 from jobqueue.acl import MANAGER_SCRIPTS, WORKER_SCRIPTS
 from jobqueue.backoff import Outage
@@ -125,8 +125,11 @@ class FunctionLoader:
         except ServerUnreachable:
             return  # others report it
         except RedisError as error:
-            if refusal.begin(str(error)):
-                log.error("event=functions_not_loaded server=%s error=%r", master.address, str(error))
+            reason = str(error)
+            if isinstance(error, NoPermissionError):
+                reason = self._topology.login.denied(master.address, "the loading of functions", reason)
+            if refusal.begin(reason):
+                log.error("event=functions_not_loaded server=%s error=%r", master.address, reason)
             return
         refusal.end()
         if loaded or deleted:

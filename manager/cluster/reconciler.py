@@ -7,10 +7,11 @@ import time
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
 
 from jobqueue.backoff import Outage
 from jobqueue.servers.connection_pool import ConnectionFactory, ServerPool
+from jobqueue.servers.login import Login
 from jobqueue.servers.unreachable import ServerUnreachable
 from manager.append_only.watched_files import WatchedFiles
 from manager.cluster.cluster_view import located_owner
@@ -39,10 +40,14 @@ class ClusterReconciler:
     Args:
         slot_ranges: the configured state.
         connect: opens connections as a user that can administer the cluster.
+        login: that user, for messages.
     """
 
-    def __init__(self, slot_ranges: Sequence[SlotRange], connect: ConnectionFactory) -> None:
+    def __init__(
+        self, slot_ranges: Sequence[SlotRange], connect: ConnectionFactory, login: Login | None = None
+    ) -> None:
         self._slot_ranges = slot_ranges
+        self._login = login or Login(setting="WORKMANAGER_CLUSTER_URL", role="administrator")
         self._servers = {
             address: ServerPool(*address, connect) for slot_range in slot_ranges for address in slot_range.members
         }
@@ -158,7 +163,8 @@ class ClusterReconciler:
     async def _read_view(self, address: Address, server: ServerPool) -> MemberView | None:
         try:
             answers = await server.execute(*VIEW_COMMANDS, timeout_seconds=ANSWER_TIMEOUT_SECONDS)
-            failure = str(next((answer for answer in answers if isinstance(answer, RedisError)), ""))
+            error = next((answer for answer in answers if isinstance(answer, RedisError)), None)
+            failure = "" if error is None else self._text_of(error, address, "the care for the cluster")
             if not failure:
                 nodes, cluster_info, info, keys = answers
                 view = parse_view(nodes.decode(), cluster_info.decode(), info.decode(), keys)
@@ -192,5 +198,9 @@ class ClusterReconciler:
             command.member,
             " ".join(map(str, command.arguments)),
             command.reason,
-            str(answer) if isinstance(answer, Exception) else "ok",
+            self._text_of(answer, command.member, "this command") if isinstance(answer, Exception) else "ok",
         )
+
+    def _text_of(self, error: Exception, member: Address, request: str) -> str:
+        is_denied = isinstance(error, NoPermissionError)
+        return self._login.denied(str(member), request, str(error)) if is_denied else str(error)

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from jobqueue.errors import (
     ChangedMeanwhile,
+    FunctionMissing,
     JobQueueError,
     NotPermitted,
     QueueFull,
@@ -134,7 +135,12 @@ def unavailable_problem(error: ShardUnavailable, job_id: str | None = None) -> P
     """Return a 503 for an unavailable shard; `job_id` is the job to look up or to submit again."""
     detail = "the queue is unavailable at the moment"
     if isinstance(error, NotPermitted):
-        detail = "Redis denies this manager's user a command: the Redis users are from an older version, update them"
+        detail = (
+            "Redis denies this manager's user a command: it has another role, or the Redis users are from an older"
+            " version (the manager's log and /readyz say more)"
+        )
+    if isinstance(error, FunctionMissing):
+        detail = "Redis does not have the functions that this manager calls: set WORKMANAGER_CLUSTER_URL (see /readyz)"
     if error.outcome_unknown:
         detail = "the queue did not answer: the change may have been made; repeating it is safe"
         if job_id is not None:

@@ -61,7 +61,9 @@ class QueueConnection:
         self._launches_workers = launches_workers
         self._on_jobs_waiting = on_jobs_waiting
         self._on_fatal_error = on_fatal_error
-        self._topology = Topology(redis_url, require_cluster=require_cluster)
+        self._topology = Topology(
+            redis_url, require_cluster=require_cluster, setting="WORKMANAGER_REDIS_URL of a manager"
+        )
         self._maintains = maintains
         self._file_keeper = AppendOnlyKeeper(self._topology) if keeps_files else None
         self._server_settings = ServerSettings(self._topology)

@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from redis.exceptions import RedisError
 
 from jobqueue import keys
-from jobqueue.errors import JobQueueError, ShardUnavailable
+from jobqueue.errors import FunctionMissing, JobQueueError, NotPermitted, QueueFull, ShardUnavailable
 from jobqueue.inspection.counters import ShardCounts, read_counts
+from jobqueue.inspection.job_views import LISTED_PART
+from jobqueue.inspection.stored_jobs import read_jobs
 from jobqueue.inspection.times import read_times
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
@@ -32,6 +35,19 @@ class Gathered(Generic[Answer]):
 
     answers: Mapping[int, Answer]
     unavailable: int
+
+
+@dataclass(frozen=True, slots=True)
+class WritableShards:
+    """Which shards serve this manager.
+
+    Attributes:
+        reasons: what some refuse to its Redis user, and what to do.
+    """
+
+    writable: int
+    total: int
+    reasons: tuple[str, ...]
 
 
 class Overview:
@@ -64,10 +80,11 @@ class Overview:
         """Return the histograms of jobs' times, as they are stored, of each shard that answers, by its index."""
         return (await self._gather(read_times)).answers
 
-    async def ready(self) -> tuple[int, int]:
-        """Return how many shards accept writes, and how many there are."""
-        answers = await asyncio.gather(*(_accepts_writes(shard) for shard in self._shards))
-        return sum(answers), len(answers)
+    async def ready(self) -> WritableShards:
+        """Return how many shards accept writes and serve this manager's calls, and why others do not."""
+        refusals = await asyncio.gather(*(_refusal(shard) for shard in self._shards))
+        reasons = dict.fromkeys(refusal for refusal in refusals if refusal)
+        return WritableShards(refusals.count(None), len(refusals), tuple(reasons))
 
     async def _gather(self, question: Callable[[Shard], Awaitable[Answer]]) -> Gathered[Answer]:
         async def ask(shard: Shard) -> Answer:
@@ -89,10 +106,18 @@ class Overview:
         return Gathered(answers, len(outcomes) - len(answers))
 
 
-async def _accepts_writes(shard: Shard) -> bool:
-    # The key never exists, so deleting it changes nothing, but only a master that accepts writes answers.
+async def _refusal(shard: Shard) -> str | None:
+    """Return None if the shard accepts writes, else why it refuses them, '' if it does not answer."""
     try:
+        # The key never exists, so deleting it changes nothing, but only a master that accepts writes answers.
         await shard.execute(("DEL", keys.probe(shard.prefix)), timeout_seconds=PROBE_TIMEOUT_SECONDS)
-    except (JobQueueError, RedisError):
-        return False
-    return True
+        # Whether the user may call our functions and look at the memory, as every submission does.
+        async with asyncio.timeout(PROBE_TIMEOUT_SECONDS):
+            await read_jobs(shard, (), LISTED_PART, 1)
+            with suppress(QueueFull):
+                await shard.ensure_memory()
+    except (NotPermitted, FunctionMissing) as error:
+        return str(error)
+    except (JobQueueError, RedisError, TimeoutError):
+        return ""
+    return None

@@ -45,14 +45,15 @@ class HealthRoutes:
         reasons = "".join(f"; Redis at {server} is refused: {reason}" for server, reason in refused.items())
         reasons += "".join(f"; append-only file of Redis at {server}: {reason}" for server, reason in unsound.items())
         try:
-            writable, total = await self._queue.service.overview.ready()
+            ready = await self._queue.service.overview.ready()
         except ShardUnavailable as error:
             if not reasons:
                 raise
             raise Problem(UNAVAILABLE, f"the queue is unavailable at the moment{reasons}", headers=_RETRY) from error
-        if writable == 0:
+        if ready.writable == 0:
+            reasons = "".join(f"; {reason}" for reason in ready.reasons) + reasons
             raise Problem(UNAVAILABLE, f"no shard of the queue accepts writes{reasons}", headers=_RETRY)
-        shards = {"total": total, "unavailable": total - writable}
+        shards = {"total": ready.total, "unavailable": ready.total - ready.writable}
         answer: dict[str, object] = {"status": "ready", "shards": shards, "time_zone_rules": rules_version()}
         if moving := self._queue.service.shards.moving:
             answer["moving_shards"] = moving

@@ -135,8 +135,8 @@ class MetricsRoute:
                     queue = await self._read()
                     up, unavailable = True, queue.unavailable
                 else:
-                    writable, total = await self._queue.service.overview.ready()
-                    up, unavailable = writable > 0, total - writable
+                    ready = await self._queue.service.overview.ready()
+                    up, unavailable = ready.writable > 0, ready.total - ready.writable
         except (ShardUnavailable, TimeoutError):
             pass  # Show at least this manager's own metrics.
         counted = await self._group.counted_by_others()

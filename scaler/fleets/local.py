@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from processes.settings_file import with_settings_file
+from processes.settings_file import PREFIX, SECRETS, with_settings_file
 from scaler.fleets.fleet import Cause, FleetError, Profile
 from scaler.fleets.instances import DescribedInstance, Instance, Intent, LaunchRequest
 from scaler.fleets.local_processes import identity_of
@@ -23,7 +23,7 @@ KILL_AFTER_SECONDS = 5.0
 """How long the release of jobs can take before a worker is killed."""
 WORKER_NICE = 15
 """Niceness of the workers' executors, so that managers and Redis go first (nice(2)). WORKMANAGER_NICE overrides it."""
-SECRETS_OF_MANAGERS = frozenset({"WORKMANAGER_API_KEYS", "WORKMANAGER_CLUSTER_URL"})
+SECRETS_OF_MANAGERS = frozenset(PREFIX + name.upper() for name in SECRETS)
 """Workers do not inherit them: while a program starts, jobs of the same user can read its environment."""
 PROFILE = Profile(
     boot_seconds=2.0,

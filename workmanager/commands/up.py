@@ -14,6 +14,7 @@ from types import FrameType
 from processes.liveness_pipe import parent_is_gone
 from processes.logs import configure_logging_from
 from processes.privacy import keep_memory_private
+from processes.secrets import SecretError, read_secret
 from processes.settings_file import CONFIG, SettingsFileError, with_settings_file
 from workmanager.commands.arguments import CommandParser, positive_int
 from workmanager.commands.output import counted
@@ -145,7 +146,10 @@ def make_parser() -> CommandParser:
 
 
 def _config(options: argparse.Namespace, environ: Mapping[str, str]) -> LocalSystemConfig:
-    redis_url = options.redis_url or environ.get("WORKMANAGER_REDIS_URL")
+    redis_url = options.redis_url or _redis_url(environ)
+    for name in ("WORKMANAGER_WORKER_REDIS_URL", "WORKMANAGER_CLUSTER_URL"):
+        if redis_url is None and any(environ.get(f"{name}{suffix}") for suffix in ("", "_FILE", "_SECRET")):
+            raise UsageError(f"{name} belongs to an existing Redis: set WORKMANAGER_REDIS_URL as well")
     if redis_url and (options.cluster or options.data_dir):
         raise UsageError(
             "--cluster and --data-dir are for the embedded Valkey; omit them, or --redis-url and WORKMANAGER_REDIS_URL"
@@ -162,6 +166,18 @@ def _config(options: argparse.Namespace, environ: Mapping[str, str]) -> LocalSys
         redis_url=redis_url,
         data_dir=(options.data_dir or _default_data_dir(environ)).absolute(),
     )
+
+
+def _redis_url(environ: Mapping[str, str]) -> str | None:
+    """Return the URL that the settings give, in any of the ways that a secret can be given; None if there is none."""
+    name = "WORKMANAGER_REDIS_URL"
+    try:
+        url = environ.get(name) or read_secret(environ, name)
+    except SecretError as error:
+        raise UsageError(str(error)) from error
+    if url is not None and not url.strip():  # The embedded server instead would be another queue.
+        raise UsageError(f"{name} is empty, in its file or secret")
+    return url
 
 
 def _default_data_dir(environ: Mapping[str, str]) -> Path:

@@ -6,6 +6,11 @@ from pathlib import Path
 import pytest
 
 from jobqueue.acl import MANAGER_SCRIPTS, WORKER_SCRIPTS, main, render_acl_file, roles
+from jobqueue.servers.login import ROLES
+
+
+def test_messages_know_the_names_of_all_roles() -> None:
+    assert roles().keys() == ROLES
 
 
 def test_only_roles_with_a_password_can_log_in() -> None:

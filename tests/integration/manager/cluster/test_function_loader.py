@@ -2,14 +2,12 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextvars import ContextVar
 from datetime import date
-from pathlib import Path
 
 import pytest
 
-from jobqueue.acl import PLAIN_PREFIX, render_acl_file, roles
 from jobqueue.errors import ShardUnavailable
 from jobqueue.lifecycle.claim import claim
 from jobqueue.lifecycle.enqueue import EnqueueOutcome
@@ -19,24 +17,10 @@ from jobqueue.sharding.scripts import Script, script
 from jobqueue.sharding.shards import Shards
 from manager.cluster.function_loader import FunctionLoader
 from tests.integration.jobqueue.queue_helpers import claim_jobs, enqueue_jobs, queued_ids, success_outcome
-from tests.redis_binary import redis_server_binary
-from workmanager.local import valkey
+from tests.redis_users import url
 from workmanager.local.valkey import ValkeyServer
 
 TODAY = date(2027, 1, 31)
-
-
-@pytest.fixture(params=["valkey", "redis"])
-def server(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ValkeyServer]:
-    """One server with the users of all roles, and `default`, which can do everything."""
-    if request.param == "redis":
-        binary = redis_server_binary(tmp_path)
-        monkeypatch.setattr(valkey, "server_binary", lambda: binary)
-    server = ValkeyServer(tmp_path / "server")
-    server.start()
-    create_users(server)
-    yield server
-    server.kill()
 
 
 @pytest.fixture
@@ -51,16 +35,6 @@ async def manager(server: ValkeyServer) -> AsyncIterator[Shards]:
     shards = await Shards.connect(url(server, "manager"))
     yield shards
     await shards.close()
-
-
-def create_users(server: ValkeyServer) -> None:
-    _, *users = render_acl_file({role: [role] for role in roles()}, PLAIN_PREFIX).splitlines()
-    for user in users:
-        server.command("ACL", "SETUSER", *user.split()[1:])
-
-
-def url(server: ValkeyServer, role: str) -> str:
-    return f"redis://{role}:{role}@127.0.0.1:{server.port}"
 
 
 def calls(server: ValkeyServer, command: str) -> int:

@@ -11,6 +11,7 @@ import pytest
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from jobqueue.workers.registry import WorkerView, list_workers
+from processes.settings_file import SECRETS
 from scaler.fleets.fleet import Cause, FleetError
 from scaler.fleets.instances import Intent
 from scaler.fleets.local import WORKER_NICE, LocalFleet
@@ -65,8 +66,8 @@ async def test_launched_workers_register_once_with_their_fleet_and_id(shard: Sha
 async def test_workers_do_not_get_the_secrets_of_managers(
     shard: Shard, fleet: LocalFleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("WORKMANAGER_API_KEYS", "hush-key")
-    monkeypatch.setenv("WORKMANAGER_CLUSTER_URL", "redis://administrator:hush@127.0.0.1")
+    for name in SECRETS:
+        monkeypatch.setenv(f"WORKMANAGER_{name.upper()}", "redis://administrator:hush@127.0.0.1")
     monkeypatch.setenv("WORKMANAGER_JOB_ENVIRONMENT", "DATABASE_URL")
     await fleet.launch(_intent(fleet, "t", 1), repeated=False)
     (worker,) = await _registered(shard, 1)
