@@ -24,8 +24,17 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def split_at_commas(value: object) -> object:
-    """Return the parts of a text; anything else as it is."""
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+    """Return the parts of a text; anything else as it is.
+
+    Raises:
+        ValueError: there are commas or spaces alone, which is rather a mistake than nothing.
+    """
+    if not isinstance(value, str):
+        return value
+    parts = tuple(part.strip() for part in value.split(",") if part.strip())
+    if value and not parts:
+        raise ValueError("names nothing: leave it out, or give at least one")
+    return parts
 
 
 CommaSeparated = Annotated[tuple[str, ...], BeforeValidator(split_at_commas)]
@@ -96,7 +105,10 @@ def load_settings(model: type[Model], environ: Mapping[str, str]) -> Model:
         first = error.errors()[0]
         name = PREFIX + str(first["loc"][0] if first["loc"] else "").upper()
         field = model.model_fields.get(str(first["loc"][0])) if first["loc"] else None
-        message = f"{name}: {first['msg']}"
+        reason = first["msg"]
+        if first["type"] == "string_pattern_mismatch" and field is not None and field.description:
+            reason = f"must be {field.description}"
+        message = f"{name}: {reason}"
         if field is None or field.repr:
             message += f" (got {first['input']!r})"
         exit_with_usage_error(_CREDENTIALS.sub("...@", message))

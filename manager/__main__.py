@@ -18,7 +18,7 @@ from manager.settings import ManagerSettings
 from manager.siblings.group import ProcessGroup
 from manager.siblings.main_process import MainProcess
 from manager.siblings.sibling import Sibling
-from processes.logs import configure_logging
+from processes.logs import configure_logging, tell_unknown_settings
 from processes.privacy import keep_memory_private
 from processes.settings_file import CONFIG
 
@@ -46,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check_worker_settings()
     functions = load_functions(settings)
     collector = configure_logging(settings.log_format, settings.log_to)
+    if given.sibling_fds is None:  # Else the main process has told of them.
+        tell_unknown_settings(os.environ)
     for module, reason in functions.unreadable.items():
         log.error("event=functions_unreadable module=%s reason=%r: jobs of this module are refused", module, reason)
     # The libraries log every start and every scheduler tick: only their errors matter.

@@ -73,7 +73,12 @@ class ManagerSettings(QueueSettings):
     """What the issuer is asked for when somebody signs in."""
     allowed_hosts: CommaSeparated = ()
     """Hosts that clients may ask for, see `manager.http.host_check`."""
-    root_path: str = Field(default="", pattern=r"^(/[A-Za-z0-9._~-]+)*$")
+    root_path: str = Field(
+        default="",
+        pattern=r"^(/[A-Za-z0-9._~-]+)*$",
+        description="a path such as /queue, that begins with / and does not end with it, of A-Z, a-z, 0-9, '.', '_',"
+        " '~' and '-'",
+    )
     """Prefix of all paths, under which a proxy makes the manager available."""
     trusted_proxies: CommaSeparated = ()
     """Networks of proxies that are believed whom they forward a request for, see `manager.http.request_origin`."""
@@ -97,7 +102,11 @@ class ManagerSettings(QueueSettings):
     """How long an attempt may take."""
     alert_url: Annotated[str, AfterValidator(_checked_url)] = Field(default="", repr=False)
     """Where alerts are sent, see `manager.alerts`; '' for nowhere. It can be secret."""
-    alert_topic: str = Field(default="", pattern=r"^(arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_.-]{1,256})?$")
+    alert_topic: str = Field(
+        default="",
+        pattern=r"^(arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_.-]{1,256})?$",
+        description="the ARN of a topic, such as arn:aws:sns:eu-central-1:123456789012:alerts",
+    )
     """ARN of the topic of Amazon SNS to which alerts are published."""
     alert_kinds: Annotated[tuple[AlertKind, ...], BeforeValidator(split_at_commas)] = ()
     """The kinds of alerts that are sent; none named: all."""
@@ -121,7 +130,11 @@ class ManagerSettings(QueueSettings):
     price_per_hour: float = Field(default=0.0, ge=0)
     min_workers_schedule: Annotated[tuple[ScheduledMinimum, ...], BeforeValidator(parse_schedule)] = ()
 
-    cluster_name: str = Field(default="workmanager", pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    cluster_name: str = Field(
+        default="workmanager",
+        pattern=r"^[A-Za-z0-9._-]{1,64}$",
+        description="a name of up to 64 characters: A-Z, a-z, 0-9, '.', '_' and '-'",
+    )
     launch_template: str = ""
     subnets: CommaSeparated = ()
     instance_types: CommaSeparated = ()

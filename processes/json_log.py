@@ -1,7 +1,8 @@
 """Log lines as JSON objects: `ts`, `level`, `logger`, `event`, the event's fields, and `text`.
 
 The fields are read from the call's template, `event=job_failed job_id=%s reason=%s: text`, and its arguments, so that
-no value is taken apart, and numbers are numbers.
+no value is taken apart, and numbers are numbers. A value of several pieces (`event=%s_available`, `server=%s:%d`) is a
+text.
 """
 
 import json
@@ -10,23 +11,21 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import islice
 from typing import Any, NamedTuple
 
-_TOKEN = re.compile(
-    r"(?:(?P<key>\w+)=)?(?P<place>%[-+ #0]*\d*(?:\.\d+)?[a-zA-Z])"  # A value, or a text that has some.
-    r"|(?P<name>\w+)=(?P<word>[^\s:]+)"  # The same value each time.
-    r"|(?P<end>: )"
-)
+_PLACE = re.compile(r"%[-+#0]*\d*(?:\.\d+)?[a-zA-Z]")
+_TOKEN = re.compile(rf"(?:(?P<key>\w+)=)?(?P<form>(?:%%|{_PLACE.pattern}|[^\s:]|:(?! ))+)|(?P<end>: )")
 _PAIR = re.compile(r"(\w+)=(\S+)")
-RESERVED = frozenset({"ts", "level", "logger", "text", "exception"})
+RESERVED = frozenset({"ts", "level", "logger", "exception"})
 
 
 class _Field(NamedTuple):
-    """`place`: how the value is written; '' if it is `word`, whatever the arguments are."""
+    """`form`: how the value is written, with so many `places` for arguments."""
 
     key: str
-    place: str
-    word: str
+    form: str
+    places: int
 
 
 class JsonFormatter(logging.Formatter):
@@ -57,7 +56,7 @@ def fields_of(record: logging.LogRecord) -> dict[str, Any]:
         return {"text": record.getMessage()}
     arguments = record.args or ()
     fields, text_at = _parsed(template)
-    if sum(1 for field in fields if field.place) + template[text_at:].replace("%%", "").count("%") != len(arguments):
+    if sum(field.places for field in fields) + template[text_at:].replace("%%", "").count("%") != len(arguments):
         return {"text": record.getMessage()}
     values = iter(arguments)
     found: dict[str, Any] = {}
@@ -69,17 +68,16 @@ def fields_of(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def _values(fields: tuple[_Field, ...], arguments: Iterator[object]) -> Iterator[tuple[str, Any]]:
-    for key, place, word in fields:
-        if not place:
-            yield key, word
-            continue
-        argument = next(arguments)
+    for key, form, places in fields:
+        given = tuple(islice(arguments, places))
         if not key:
-            yield from _pairs(place % argument)
-        elif place[-1] in "rs":
-            yield key, argument if argument is None or isinstance(argument, str | int | float) else place % argument
+            yield from _pairs(form % given)
+        elif not _PLACE.fullmatch(form):
+            yield key, form % given
+        elif form[-1] in "rs":
+            yield key, given[0] if given[0] is None or isinstance(given[0], str | int | float) else form % given
         else:
-            yield key, _number(place % argument)
+            yield key, _number(form % given)
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:
@@ -95,10 +93,9 @@ def _parsed(template: str) -> tuple[tuple[_Field, ...], int]:
     for match in _TOKEN.finditer(template):
         if match["end"]:
             return tuple(fields), match.end()
-        if match["place"]:
-            fields.append(_Field(match["key"] or "", match["place"], ""))
-        else:
-            fields.append(_Field(match["name"], "", match["word"]))
+        places = len(_PLACE.findall(match["form"].replace("%%", "")))
+        if match["key"] or places:
+            fields.append(_Field(match["key"] or "", match["form"], places))
     return tuple(fields), len(template)
 
 

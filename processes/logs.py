@@ -10,8 +10,11 @@ from typing import Any
 
 from processes.json_log import JsonFormatter
 from processes.log_collector import LogCollector, parse_collector
+from processes.settings_file import unknown_settings
 
 TEXT, JSON = FORMATS = ("text", "json")
+
+log = logging.getLogger(__name__)
 
 
 def configure_logging(form: str = TEXT, collector_url: str = "") -> LogCollector | None:
@@ -45,6 +48,12 @@ def configure_logging_from(environ: Mapping[str, str]) -> None:
     """Configure the root logger of a program that starts others, which check the settings."""
     form = environ.get("WORKMANAGER_LOG_FORMAT", "")
     configure_logging(form if form in FORMATS else TEXT)
+
+
+def tell_unknown_settings(environ: Mapping[str, str]) -> None:
+    """Log the names of variables that are probably misspelt settings: other programs' would begin differently."""
+    if names := unknown_settings(environ):
+        log.warning("event=unknown_settings names=%s: no program knows these settings", ",".join(names))
 
 
 class _OneLineFormatter(logging.Formatter):

@@ -37,6 +37,9 @@ OF_CLIENTS = frozenset({"api_key_command", "context", "contexts"})
 """What only the file has, for client commands."""
 
 
+_KNOWN = NAMES | {f"{name}{suffix}" for name in SECRETS for suffix in SUFFIXES} | OF_CLIENTS
+
+
 class SettingsFileError(Exception):
     """The file cannot be used; the message is one line that names it, and what is wrong in it."""
 
@@ -60,11 +63,16 @@ def read_settings_file(path: str) -> Mapping[str, Any]:
         return {}
     if not isinstance(document, dict):
         raise SettingsFileError(f"{path} has no settings, one `name: value` a line")
-    known = NAMES | {f"{name}{suffix}" for name in SECRETS for suffix in SUFFIXES} | OF_CLIENTS
     for name in document:
-        if name not in known:
-            raise SettingsFileError(f"{path}: there is no setting {name!r}{_meant(str(name), known)}")
+        if name not in _KNOWN:
+            raise SettingsFileError(f"{path}: there is no setting {name!r}{_meant(str(name), _KNOWN)}")
     return document
+
+
+def unknown_settings(environ: Mapping[str, str]) -> list[str]:
+    """Return the names of variables that look like settings, and that no program knows."""
+    known = {CONFIG, *(PREFIX + name.upper() for name in _KNOWN)}
+    return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
 
 
 def with_settings_file(environ: Mapping[str, str]) -> Mapping[str, str]:

@@ -20,7 +20,7 @@ from jobqueue.sharding.shards import Shards
 from jobqueue.workers.registry import WorkerRecord
 from processes.garbage_collection import relax_garbage_collection
 from processes.inheritance import keep_descriptors_private
-from processes.logs import configure_logging
+from processes.logs import configure_logging, tell_unknown_settings
 from processes.privacy import keep_memory_private
 from processes.settings_file import CONFIG
 from processes.tracing.setup import open_tracing
@@ -72,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     user = read_job_user(settings)
     _check_redis_url(options.redis_url, settings)
     configure_logging(settings.log_format, settings.log_to)
+    tell_unknown_settings(os.environ)
     lower_priority(agent_niceness(settings.nice))
     keep_memory_private()  # Later than the priority, which needs a file of /proc/self that must be opened before.
     functions = FunctionRegistry.load(settings.functions)

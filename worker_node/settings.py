@@ -17,6 +17,8 @@ from worker_node.job_limits import LimitTable
 from worker_node.job_user import JobUser, find_job_user
 from worker_node.redaction import Redaction
 
+_PORT = "([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+
 
 def _checked_allow_list(text: str) -> str:
     AllowList.parse(text)
@@ -62,7 +64,11 @@ class WorkerSettings(QueueSettings):
     executor_user: str = ""
     job_environment: str = ""
     job_limits: Annotated[str, AfterValidator(_checked_limits)] = ""
-    metrics_listen: str = Field(default="", pattern=r"^(([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5})?$")
+    metrics_listen: str = Field(
+        default="",
+        pattern=rf"^(([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):{_PORT})?$",
+        description="HOST:PORT, such as 127.0.0.1:9105 or [::1]:9105, with a port from 0 to 65535",
+    )
     isolation: Literal["none", "job"] = "none"
     keep_output: Literal["notable", "all", "none"] = "notable"
     job_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"

@@ -60,8 +60,8 @@ def explain(facts: JobFacts) -> Explanation:
 
 def shard_unavailable(detail: str) -> Explanation:
     """Return the explanation for a job on a shard that does not answer."""
-    sentence = f"The Redis server of the job's shard does not answer, so the job waits until it does: {detail}."
-    return Explanation("shard_unavailable", sentence)
+    sentence = f"The Redis server of the job's shard does not answer, so the job waits until it does: {detail}"
+    return Explanation("shard_unavailable", as_sentence(sentence))
 
 
 def _queued(facts: JobFacts) -> Explanation:
@@ -82,8 +82,8 @@ def _queued(facts: JobFacts) -> Explanation:
         return Explanation("queue_unserved", as_sentence(queue.unserved), numbers)
     broken = _module_problem(job.function or "", queue)
     if broken is not None:
-        sentence = f"No worker can run function {job.function!r}, so the job will fail: {broken}."
-        return Explanation("module_broken", sentence, numbers)
+        sentence = f"No worker can run function {job.function!r}, so the job will fail: {broken}"
+        return Explanation("module_broken", as_sentence(sentence), numbers)
     if queue.lane is not None and queue.lane.full:
         return _limit_reached(queue, queue.lane.full[0], numbers)
     if queue.lane is not None and queue.lane.allowed_in_seconds is not None:
@@ -122,7 +122,7 @@ def _waiting_for_a_slot(queue: QueueFacts, numbers: dict[str, Any], waited: floa
     place = _place(queue)
     scaler_sentence, scaler_numbers = tell_scaler(queue.scaler)
     if not queue.workers:
-        sentence = f"{place}, and no worker that serves the queue is running yet. {scaler_sentence}"
+        sentence = f"{place}, and {_no_worker(queue)}. {scaler_sentence}"
         return Explanation("no_worker_yet", sentence.strip(), numbers | scaler_numbers)
     if busy < slots and queue.ahead == 0 and queue.lane is None and waited is not None and waited > STUCK_SECONDS:
         sentence = f"{place}, and {slots - busy} of {slots} slots are free, but it has waited for {waited:.0f} s."
@@ -137,6 +137,16 @@ def _waiting_for_a_slot(queue: QueueFacts, numbers: dict[str, Any], waited: floa
     taken = f"the only slot of {workers} is" if slots == 1 else f"all {slots} slots of {workers} are"
     sentence = f"{place}, and {taken} busy. {scaler_sentence}"
     return Explanation("slots_busy", sentence.strip(), numbers | scaler_numbers)
+
+
+def _no_worker(queue: QueueFacts) -> str:
+    if not queue.silent_workers:
+        return "no worker that serves the queue is running yet"
+    names = [worker.name for worker in queue.silent_workers]
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    seconds = min(worker.seconds_since_heartbeat or 0.0 for worker in queue.silent_workers)
+    have = "worker that serves the queue has" if len(names) == 1 else "workers that serve the queue have"
+    return f"the {have} not been heard of for {seconds:.0f} s ({', '.join(names[:MAX_NAMED])}{more})"
 
 
 def _free(queue: QueueFacts) -> str:

@@ -92,6 +92,7 @@ class QueueFacts:
         is_suspended: an RQ client has suspended all workers.
         unserved: what is said of a queue that nobody serves; None if somebody does.
         workers: those that serve the queue, are alive and take jobs.
+        silent_workers: those that serve the queue, are registered, and have not been heard of lately.
         module_problem: why managers cannot use the module of the job's function; None if they can.
         scaler: None if it is not known, or not shown to the caller.
         lane: None if the job waits in the queue itself.
@@ -108,6 +109,7 @@ class QueueFacts:
     module_problem: str | None
     scaler: ScalerFacts | None
     lane: LaneFacts | None = None
+    silent_workers: Sequence[WorkerView] = ()
 
 
 @dataclass(frozen=True, slots=True)

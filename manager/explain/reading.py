@@ -131,6 +131,7 @@ class FactReader:
             is_suspended=bool(suspended),
             unserved=(await monitor.unserved([name])).get(name),
             workers=[worker for worker in registered if _takes_jobs_of(worker, name)],
+            silent_workers=[worker for worker in registered if serves(worker.queues, name) and not is_alive(worker)],
             module_problem=self._functions.why_unreadable(path),
             scaler=await self._read_scaler(registered) if self._shows_scaler else None,
         )

@@ -7,7 +7,7 @@ from scaler.decide.actions import HELD_BACK
 
 _UNDER_WAY = (
     (r"^PAUSED", "The scaler is paused: it launches and drains nothing."),
-    (rf"{HELD_BACK} to (\d+)[^:]*: ([^;]*)", r"Launches are held back to \1, because one has failed: \2."),
+    (rf"{HELD_BACK} to (\d+)[^:]*: ([^;]*[^;.])", r"Launches are held back to \1, because one has failed: \2."),
     (r"LAUNCH (\d+): (\d+) needed workers are being reclaimed", r"\2 instances are about to be taken away: replaced."),
     (r"UPDATE: drain (\d+), replace (\d+) of (\d+)", r"\3 workers are of an earlier version: \2 replaced, \1 drained."),
     (r"^KEEP (\d+), because a job has come", r"\1 of them stay: a job has come that they could run."),

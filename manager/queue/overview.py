@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from redis.exceptions import RedisError
 
 from jobqueue import keys
-from jobqueue.errors import FunctionMissing, JobQueueError, NotPermitted, QueueFull, ShardUnavailable
+from jobqueue.errors import JobQueueError, QueueFull, ShardUnavailable
 from jobqueue.inspection.counters import ShardCounts, read_counts
 from jobqueue.inspection.job_views import LISTED_PART
 from jobqueue.inspection.stored_jobs import read_jobs
@@ -42,7 +42,7 @@ class WritableShards:
     """Which shards serve this manager.
 
     Attributes:
-        reasons: what some refuse to its Redis user, and what to do.
+        reasons: why others do not, such as what they refuse to its Redis user, and what to do.
     """
 
     writable: int
@@ -107,7 +107,7 @@ class Overview:
 
 
 async def _refusal(shard: Shard) -> str | None:
-    """Return None if the shard accepts writes, else why it refuses them, '' if it does not answer."""
+    """Return None if the shard accepts writes, else why it does not, as far as that is known."""
     try:
         # The key never exists, so deleting it changes nothing, but only a master that accepts writes answers.
         await shard.execute(("DEL", keys.probe(shard.prefix)), timeout_seconds=PROBE_TIMEOUT_SECONDS)
@@ -116,8 +116,8 @@ async def _refusal(shard: Shard) -> str | None:
             await read_jobs(shard, (), LISTED_PART, 1)
             with suppress(QueueFull):
                 await shard.ensure_memory()
-    except (NotPermitted, FunctionMissing) as error:
-        return str(error)
-    except (JobQueueError, RedisError, TimeoutError):
+    except TimeoutError:
         return ""
+    except (JobQueueError, RedisError) as error:
+        return str(error)
     return None

@@ -14,6 +14,8 @@ from manager.schemas.responses import Liveness, Readiness
 from manager.siblings.channel import NoAnswer
 
 _RETRY = {"Retry-After": "1"}
+MAX_TOLD = 3
+"""Reasons why shards accept no writes: those of a large cluster are alike."""
 
 
 class HealthRoutes:
@@ -51,7 +53,7 @@ class HealthRoutes:
                 raise
             raise Problem(UNAVAILABLE, f"the queue is unavailable at the moment{reasons}", headers=_RETRY) from error
         if ready.writable == 0:
-            reasons = "".join(f"; {reason}" for reason in ready.reasons) + reasons
+            reasons = "".join(f"; {reason}" for reason in ready.reasons[:MAX_TOLD]) + reasons
             raise Problem(UNAVAILABLE, f"no shard of the queue accepts writes{reasons}", headers=_RETRY)
         shards = {"total": ready.total, "unavailable": ready.total - ready.writable}
         answer: dict[str, object] = {"status": "ready", "shards": shards, "time_zone_rules": rules_version()}

@@ -8,7 +8,11 @@ from workmanager.commands.output import counted
 
 MAX_CLOCK_SECONDS = 5.0
 """`at` and expiries are given by the caller's clock; half a minute is what leases last."""
-SILENT_SECONDS = 60.0
+SILENT_SECONDS = 20.0
+"""As `explain` and the dashboard: a worker sends a heartbeat every few seconds."""
+_REDIS_REMEDY = (
+    "look at its log, whether Redis runs, and whether it takes the user and password of WORKMANAGER_REDIS_URL"
+)
 SCOPES = ("jobs:write", "jobs:read", "results:pull", "admin")
 
 
@@ -113,7 +117,7 @@ def _manager(manager: ManagerFacts) -> Iterator[Finding]:
         text = f"its clock is {abs(manager.clock_seconds):.0f} s {side} this machine's"
         yield Finding(manager.url, text, "let both machines follow a time server (timedatectl)")
     if manager.readiness is None:
-        yield Finding(manager.url, f"is not ready: {manager.unready}", "look at its log, and whether Redis runs")
+        yield Finding(manager.url, f"is not ready: {manager.unready}", _REDIS_REMEDY)
         return
     yield from _readiness(manager.url, manager.readiness)
 

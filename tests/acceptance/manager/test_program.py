@@ -71,6 +71,18 @@ def test_it_starts_without_redis_and_works_as_soon_as_redis_does(start: Start, p
     assert manager.log.count("event=redis_unavailable") == 1
 
 
+def test_a_password_that_no_longer_holds_is_told_by_its_readiness(start: Start, private_server: ValkeyServer) -> None:
+    private_server.command("ACL", "SETUSER", "m", "on", ">before", "~*", "&*", "+@all")
+    manager = start(private_server.url.replace("//", "//m:before@")).wait_until_ready()
+    private_server.command("ACL", "SETUSER", "m", "resetpass", ">after")
+    private_server.command("CLIENT", "KILL", "USER", "m")
+    with manager.client() as client:
+        told = f"accepts writes; Redis at 127.0.0.1:{private_server.port}: invalid username-password pair"
+        until(lambda: told in client.get("/readyz").text, wanted=told)
+        private_server.command("ACL", "SETUSER", "m", ">before")
+        manager.wait_until_ready()
+
+
 def test_it_survives_an_outage_of_redis(start: Start, private_server: ValkeyServer) -> None:
     manager = start(private_server.url).wait_until_ready()
     with manager.client() as client:

@@ -8,6 +8,8 @@ from moto import mock_aws
 from pydantic import BaseModel, Field
 
 from jobqueue.settings import CommaSeparated, QueueSettings, exit_with_usage_error, load_settings
+from manager.settings import ManagerSettings
+from worker_node.settings import WorkerSettings
 
 
 class Limits(BaseModel):
@@ -35,6 +37,7 @@ def test_set_variables_are_read_and_empty_ones_count_as_unset() -> None:
         (Limits, "SLOTS", "many"),
         (Limits, "SLOTS", "0"),
         (Limits, "STRICT", "perhaps"),
+        (Limits, "NAMES", ", ,"),
         (QueueSettings, "LEASE_SECONDS", "0.5"),
         (QueueSettings, "LEASE_SECONDS", "26"),
         (QueueSettings, "LEASE_SECONDS", "nan"),
@@ -51,6 +54,30 @@ def test_an_invalid_variable_ends_the_program_with_one_line(
     assert err.count("\n") == 1
     assert err.startswith(f"WORKMANAGER_{name}: ")
     assert repr(value) in err
+
+
+@pytest.mark.parametrize("model", [ManagerSettings, WorkerSettings])
+def test_a_refusal_says_in_words_what_a_setting_must_be(
+    model: type[BaseModel], capsys: pytest.CaptureFixture[str]
+) -> None:
+    patterns = {
+        name: each.pattern
+        for name, field in model.model_fields.items()
+        for each in field.metadata
+        if isinstance(getattr(each, "pattern", None), str)
+    }
+    assert patterns
+    for name, pattern in patterns.items():
+        with pytest.raises(SystemExit):
+            load_settings(model, {f"WORKMANAGER_{name.upper()}": "foo!"})
+        err = capsys.readouterr().err
+        assert err == f"WORKMANAGER_{name.upper()}: must be {model.model_fields[name].description} (got 'foo!')\n"
+        assert pattern not in err
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:0", "[::1]:9105", "example.com:65535"])
+def test_workers_listen_for_scrapers_at_a_host_and_port(listen: str) -> None:
+    assert load_settings(WorkerSettings, {"WORKMANAGER_METRICS_LISTEN": listen}).metrics_listen == listen
 
 
 def test_a_usage_error_is_one_line_and_exit_code_two(capsys: pytest.CaptureFixture[str]) -> None:

@@ -41,7 +41,10 @@ def test_a_line_has_time_level_logger_and_event() -> None:
         ("event=e epoch=%d %s", (1, "free words n=1"), {"epoch": 1, "details": "free words n=1"}),
         ("event=e reason=lease_expired flag=%s", (True,), {"reason": "lease_expired", "flag": True}),
         ("event=e a=%s: more, %d%% of it", ("x", 5), {"a": "x", "text": "more, 5% of it"}),
-        ("event=e text=%s", ("x",), {"text_": "x"}),
+        ("event=e text=%r", ("x",), {"text": "x"}),
+        ("event=e level=%s", ("x",), {"level_": "x"}),
+        ("event=e server=%s:%d port=%d: more", ("h", 1, 2), {"server": "h:1", "port": 2, "text": "more"}),
+        ("event=e share=%d%% url=tcp://%s", (5, "h"), {"share": "5%", "url": "tcp://h"}),
         ("event=e id=%s", (b"raw",), {"id": "b'raw'"}),
     ],
 )
@@ -51,6 +54,11 @@ def test_values_are_not_taken_apart_and_numbers_are_numbers(
     line = line_of(message, *arguments)
     assert line.pop("event") == "e"
     assert {name: value for name, value in line.items() if name not in ("ts", "level", "logger")} == fields
+
+
+def test_the_name_of_an_event_can_have_several_pieces() -> None:
+    line = line_of("event=%s_available shard=%s after_seconds=%.1f", "claim", "{rq:0}", 2.5)
+    assert (line["event"], line["shard"], line["after_seconds"]) == ("claim_available", "{rq:0}", 2.5)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Settings in a file, beside those of the environment."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from jobqueue.settings import load_settings
 from manager.settings import ManagerSettings
-from processes.settings_file import NAMES, SECRETS, SettingsFileError, with_settings_file
+from processes.settings_file import NAMES, SECRETS, SettingsFileError, unknown_settings, with_settings_file
 from worker_node.settings import WorkerSettings
 
 TEXT = """
@@ -93,3 +94,37 @@ def test_a_program_that_is_given_a_wrong_file_says_so_in_one_line(
     )
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert message in done.stderr
+
+
+def test_variables_that_no_program_knows_are_found_in_the_environment() -> None:
+    known = {f"WORKMANAGER_{name.upper()}": "1" for name in [*NAMES, *(f"{each}_file" for each in SECRETS)]}
+    known |= {"WORKMANAGER_CONFIG": "f", "WORKMANAGER_CONTEXT": "c", "WORKMANAGER_API_KEY_COMMAND": "c", "PATH": "p"}
+    assert unknown_settings(known) == []
+    assert unknown_settings(known | {"WORKMANAGER_MAX_WORKER": "1", "WORKMANAGER_": ""}) == [
+        "WORKMANAGER_",
+        "WORKMANAGER_MAX_WORKER",
+    ]
+
+
+@pytest.mark.parametrize("program", [["manager", "--port", "0"], ["worker_node", "--slots", "1"]])
+def test_a_program_names_variables_that_no_program_knows_without_their_values(program: list[str]) -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("WORKMANAGER_")}
+    unknown = {"WORKMANAGER_REDIS_URI": "hunter2", "WORKMANAGER_QUEUE": "hunter2"}
+    running = subprocess.Popen(
+        [sys.executable, "-m", *program],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**kept, "WORKMANAGER_REDIS_URL": "redis://127.0.0.1:1", **unknown},
+    )
+    try:
+        assert running.stderr is not None
+        lines = []
+        for line in running.stderr:
+            lines.append(line)
+            if "event=unknown_settings" in line:
+                break
+    finally:
+        running.kill()
+        running.communicate()
+    assert " names=WORKMANAGER_QUEUE,WORKMANAGER_REDIS_URI: " in lines[-1]
+    assert "hunter2" not in "".join(lines)

@@ -20,6 +20,9 @@ from worker_node.settings import WorkerSettings, parse_options
         ("EXECUTOR_USER", "nobody-of-this-name"),
         ("LOG_REDACT", "("),
         ("JOB_ENVIRONMENT", "A=1"),
+        ("QUEUES", ","),
+        ("QUEUES", " "),
+        ("METRICS_LISTEN", "127.0.0.1:65536"),
     ],
 )
 def test_a_wrong_setting_is_one_line(
@@ -40,6 +43,7 @@ def test_a_wrong_setting_is_one_line(
     [
         (["--slots", "0"], "--slots: '0' is not a whole number from 1"),
         (["--slots", "two"], "--slots: 'two' is not a whole number from 1"),
+        (["--queues", ""], "--queues: must name at least one queue"),
         (["--queues", ","], "--queues: must name at least one queue"),
         (["--queues", "*,high"], "--queues: '*' means every queue"),
         (["--name", "a b"], "--name: must not be empty or contain spaces"),

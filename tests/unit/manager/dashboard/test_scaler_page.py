@@ -33,6 +33,10 @@ def test_every_decision_is_told_in_plain_words(situation: Situation) -> None:
             " minimum is 1; queued=0",
             "Launches are held back to 0, because one has failed: InsufficientCapacity. No fewer than 1 are kept",
         ),
+        (
+            "HELD BACK to 2, because a launch has failed: there is no room.; LAUNCH 1: the minimum is 1; queued=0",
+            "Launches are held back to 2, because one has failed: there is no room. No fewer than 1 are kept",
+        ),
         ("UPDATE: drain 1, replace 2 of 8 outdated workers; KEEP 8: the minimum is 8", "8 workers are of an earlier"),
         ("KEEP 1, because a job has come that they could run; DRAIN 1: 1 above the maximum of 2", "1 of them stay"),
         (

@@ -7,7 +7,7 @@ import pytest
 
 from jobqueue.job_view import JobError, JobView
 from jobqueue.workers.registry import WorkerView
-from manager.explain.explanation import explain
+from manager.explain.explanation import explain, shard_unavailable
 from manager.explain.facts import FullLimit, JobFacts, LaneFacts, Parent, QueueFacts, RateLimitFacts, ScalerFacts
 
 JOB = JobView(
@@ -179,12 +179,29 @@ def scaled(**facts: Any) -> JobFacts:
             "no_worker_yet",
             "It is the next of the jobs in queue 'q', and no worker that serves the queue is running yet.",
         ),
+        (
+            queued(ahead=0, workers=[], silent_workers=[replace(worker(), seconds_since_heartbeat=28.0)]),
+            "no_worker_yet",
+            "It is the next of the jobs in queue 'q', and the worker that serves the queue has not been heard of for"
+            " 28 s (w).",
+        ),
+        (
+            queued(ahead=0, workers=[], silent_workers=[replace(worker(), seconds_since_heartbeat=21.0)] * 7),
+            "no_worker_yet",
+            "It is the next of the jobs in queue 'q', and the workers that serve the queue have not been heard of for"
+            " 21 s (w, w, w, w, w and 2 more).",
+        ),
     ],
 )
 def test_a_queued_job_waits_for_the_first_thing_that_is_missing(facts: JobFacts, reason: str, sentence: str) -> None:
     explanation = explain(facts)
     assert (explanation.reason, explanation.sentence) == (reason, sentence)
     assert (explanation.numbers["queue"], explanation.numbers["queued"]) == ("q", facts.queue and facts.queue.queued)
+
+
+def test_a_reason_that_is_a_sentence_adds_no_second_full_stop() -> None:
+    told = shard_unavailable("Error 111 connecting to h:1. Connection refused.")
+    assert told.sentence.endswith("until it does: Error 111 connecting to h:1. Connection refused.")
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def _ready(**fields: Any) -> ManagerFacts:
         ([FINE], _system(scopes={}), "key: it may do nothing"),
         ([FINE], _system(status=STATUS | {"problems": ["queue 'q' is paused"]}), "jobs: queue 'q' is paused"),
         ([FINE], _system(status=STATUS | {"Jobs": 3, "Workers": 0}), "3 wait, and there is no worker"),
-        ([FINE], _system(workers=[{"name": "w", "seconds_since_heartbeat": 90.0}]), "w has not been heard of for 90 s"),
+        ([FINE], _system(workers=[{"name": "w", "seconds_since_heartbeat": 28.0}]), "w has not been heard of for 28 s"),
         ([FINE], _system(workers=[{"name": "w", "problems": ["x is broken"]}]), "w: x is broken"),
         ([FINE], _system(scaler=SCALER | {"paused": True}), "scaler: it is paused"),
         (
@@ -83,6 +83,11 @@ def test_what_is_wrong_is_told_with_a_remedy(
     (wrong,) = [finding for finding in diagnose(managers, system) if finding.is_wrong]
     assert text in f"{wrong.subject}: {wrong.text}"
     assert wrong.remedy
+
+
+def test_a_manager_that_is_not_ready_may_have_a_password_that_redis_refuses() -> None:
+    wrong = [each for each in diagnose([ManagerFacts("a", unready="invalid password")], None) if each.is_wrong]
+    assert ["WORKMANAGER_REDIS_URL" in each.remedy for each in wrong] == [True]
 
 
 def test_neither_a_worker_nor_a_scaler_is_wrong_before_a_job_waits() -> None:
