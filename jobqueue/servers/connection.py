@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from redis.asyncio.connection import AbstractConnection, Connection
-from redis.exceptions import ResponseError
+from redis.exceptions import InvalidResponse, ResponseError
 
 
 async def shake_hands(connection: AbstractConnection) -> None:
@@ -38,4 +38,6 @@ async def drop(connection: Connection, writer: asyncio.StreamWriter | None) -> N
 
 def describe(error: BaseException) -> str:
     """Return what has gone wrong, in words: a timeout has none of its own."""
+    if isinstance(error, InvalidResponse):
+        return f"what answers is no Redis server ({error})"
     return str(error) or ("no reply in time" if isinstance(error, TimeoutError) else type(error).__name__)

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from redis.asyncio.connection import Connection
 from redis.connection import HiredisRespSerializer
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoPermissionError, RedisError, ResponseError
+from redis.exceptions import InvalidResponse, NoPermissionError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from jobqueue.servers.connection import describe, drop, read_reply, shake_hands
@@ -206,7 +206,7 @@ class ServerPool:
                     self._round_trips.answered += 1
                     self._round_trips.seconds += time.perf_counter() - asked_at
                 return replies
-        except (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError) as error:
+        except (RedisConnectionError, RedisTimeoutError, InvalidResponse, OSError, TimeoutError) as error:
             self._round_trips.failed += 1
             await drop(connection, writer)
             await self._drop_idle()

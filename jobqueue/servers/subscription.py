@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from redis.asyncio.connection import Connection
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import InvalidResponse, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from jobqueue.servers.connection import describe, drop
@@ -38,7 +38,7 @@ async def subscription(server: ServerPool, pattern: str) -> AsyncIterator[AsyncI
         writer = connection._writer
         try:
             yield _messages(connection)
-        except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+        except (RedisConnectionError, RedisTimeoutError, InvalidResponse, OSError) as error:
             raise ServerUnreachable(f"Redis at {server.address}: {describe(error)}", sent=True) from error
         finally:
             await drop(connection, writer)

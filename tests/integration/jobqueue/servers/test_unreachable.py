@@ -25,6 +25,22 @@ async def test_an_absent_redis_is_named_in_the_error() -> None:
     assert not raised.value.outcome_unknown
 
 
+@pytest.mark.parametrize("greeting", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-OpenSSH_9.2\r\n"])
+async def test_a_server_of_another_kind_is_named_in_the_error(greeting: bytes) -> None:
+    """Such as a web server at the port: it is waited for, as one that is absent, and ends no program."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(greeting)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(ShardUnavailable, match=f"127.0.0.1:{port}: what answers is no Redis server"):
+            await Shards.connect(f"redis://127.0.0.1:{port}")
+
+
 async def test_a_wrong_password_is_named_in_the_error(private_server: ValkeyServer) -> None:
     private_server.command("CONFIG", "SET", "requirepass", "secret")
     address = f"127.0.0.1:{private_server.port}"
