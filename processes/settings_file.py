@@ -35,6 +35,8 @@ SECRETS = frozenset(
 SUFFIXES = ("_file", "_secret")
 OF_CLIENTS = frozenset({"api_key_command", "context", "contexts"})
 """What only the file has, for client commands."""
+_SERVICE_HOST = "_SERVICE_HOST"
+"""How the name of a variable ends that Kubernetes gives the pods for each service."""
 
 
 _KNOWN = NAMES | {f"{name}{suffix}" for name in SECRETS for suffix in SUFFIXES} | OF_CLIENTS
@@ -70,9 +72,16 @@ def read_settings_file(path: str) -> Mapping[str, Any]:
 
 
 def unknown_settings(environ: Mapping[str, str]) -> list[str]:
-    """Return the names of variables that look like settings, and that no program knows."""
+    """Return the names of variables that look like settings, and that no program knows.
+
+    Those of Kubernetes services are not among them: a service `workmanager` gives each pod beside it a dozen.
+    """
     known = {CONFIG, *(PREFIX + name.upper() for name in _KNOWN)}
-    return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+    services = [name.removesuffix(_SERVICE_HOST) for name in environ if name.endswith(_SERVICE_HOST)]
+    linked = tuple(f"{service}_{part}" for service in services for part in ("SERVICE_", "PORT"))
+    return sorted(
+        name for name in environ if name.startswith(PREFIX) and name not in known and not name.startswith(linked)
+    )
 
 
 def with_settings_file(environ: Mapping[str, str]) -> Mapping[str, str]:

@@ -72,7 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     user = read_job_user(settings)
     _check_redis_url(options.redis_url, settings)
     configure_logging(settings.log_format, settings.log_to)
-    tell_unknown_settings(os.environ)
+    if options.parent_fd is None:  # Else the manager that has started this worker has told of them.
+        tell_unknown_settings(os.environ)
     lower_priority(agent_niceness(settings.nice))
     keep_memory_private()  # Later than the priority, which needs a file of /proc/self that must be opened before.
     functions = FunctionRegistry.load(settings.functions)

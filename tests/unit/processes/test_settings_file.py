@@ -106,6 +106,16 @@ def test_variables_that_no_program_knows_are_found_in_the_environment() -> None:
     ]
 
 
+def test_variables_of_a_kubernetes_service_are_no_misspelt_settings() -> None:
+    of_service = {
+        f"{service}_{what}": "1"
+        for service in ("WORKMANAGER", "WORKMANAGER_REDIS")
+        for what in ("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_5000_TCP", "PORT_5000_TCP_ADDR")
+    }
+    assert unknown_settings(of_service | {"WORKMANAGER_REDIS_URI": "1"}) == ["WORKMANAGER_REDIS_URI"]
+    assert unknown_settings({"WORKMANAGER_PORT": "8080"}) == ["WORKMANAGER_PORT"]
+
+
 @pytest.mark.parametrize("program", [["manager", "--port", "0"], ["worker_node", "--slots", "1"]])
 def test_a_program_names_variables_that_no_program_knows_without_their_values(program: list[str]) -> None:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("WORKMANAGER_")}
