@@ -247,10 +247,11 @@ class Topology:
             return WrongDatabase(str(error))
         except ServerUnreachable as error:
             return ShardUnavailable(str(error))
-        for reply in replies:
-            if isinstance(reply, NoPermissionError):
-                return ShardUnavailable(self.login.denied("{}:{}".format(*address), "every program", str(reply)))
         answer = parse_map(address, replies)
+        denied = next((reply for reply in replies if isinstance(reply, NoPermissionError)), None)
+        # Of a plain Redis, the reply to CLUSTER SLOTS is enough.
+        if denied is not None and isinstance(answer, ShardUnavailable):
+            return ShardUnavailable(self.login.denied("{}:{}".format(*address), "every program", str(denied)))
         if self._is_refused(answer):
             return ShardUnavailable(self._refuse(address))
         return answer

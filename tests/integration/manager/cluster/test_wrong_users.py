@@ -69,6 +69,13 @@ async def test_a_user_who_may_not_even_look_at_the_servers(server: ValkeyServer)
     await topology.close()
 
 
+async def test_a_user_of_ones_own_may_lack_what_a_plain_redis_need_not_tell(server: ValkeyServer) -> None:
+    server.command("ACL", "SETUSER", "manager", "-cluster|info")
+    shards = await Shards.connect(url(server, "manager"))
+    assert not shards.topology.clustered
+    await shards.close()
+
+
 def test_a_manager_whose_cluster_url_has_its_own_user(server: ValkeyServer, tmp_path: Path) -> None:
     program = ManagerProgram(
         tmp_path / "manager", url(server, "manager"), ("--scaler", "none"), CLUSTER_URL=url(server, "manager")
