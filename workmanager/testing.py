@@ -176,7 +176,9 @@ class InlineClient(Client):
             view, self._logs.setdefault(view["id"], []), {one: self.job(one) for one in view["depends_on"]}
         )
         waits = 0
-        while (raised := _attempt(view, call, submission, running)) is not None:
+        # Each attempt has arguments of its own, as on a worker: a function may change them.
+        text = self._submissions[view["id"]]
+        while (raised := _attempt(view, call, json.loads(text), running)) is not None:
             kinds = [f"{kind.__module__}.{kind.__qualname__}" for kind in type(raised).__mro__]
             message = f"{kinds[0].removeprefix('builtins.')}: {raised}"
             if type(raised) is job_module.RateLimited:
@@ -185,8 +187,8 @@ class InlineClient(Client):
                     waits += 1
                     continue
                 message += f"\nRuntimeError: {refused}"
-            text = "".join(traceback.format_exception(raised))
-            view |= {"status": "failed", "error": {"reason": "exception", "message": message, "traceback": text}}
+            stack = "".join(traceback.format_exception(raised))
+            view |= {"status": "failed", "error": {"reason": "exception", "message": message, "traceback": stack}}
             errors = [*view["attempt_errors"], {**view["error"], "ended_at": now_text(), "worker": None}]
             view["attempt_errors"] = errors[-MAX_ATTEMPT_ERRORS:]
             if not view["retries_left"] or PERMANENT_ERROR in kinds:
@@ -256,7 +258,7 @@ def _imported(function: str) -> Callable[..., Any]:
     if function == "http":
         raise UsageError("InlineClient calls no service: give what is called instead, InlineClient({'http': fake})")
     module, _, name = function.rpartition(".")
-    if not module or name.startswith("_"):
+    if not module or module.startswith(".") or name.startswith("_"):
         raise refusal("function", f"{function!r} is not registered")
     try:
         call: Callable[..., Any] = getattr(importlib.import_module(module), name)

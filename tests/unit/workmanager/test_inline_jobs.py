@@ -63,6 +63,22 @@ def test_a_view_tells_of_each_attempt_and_of_the_retries_that_are_left() -> None
     assert client.job(view["id"])["status"] == "finished"
 
 
+def test_what_a_function_does_to_its_arguments_is_seen_neither_by_the_next_attempt_nor_in_the_view() -> None:
+    def take(numbers: list[int], options: dict[str, list[int]]) -> int:
+        taken = numbers.pop() + options["more"].pop()
+        if job.id() not in failed:
+            failed.add(job.id())
+            raise OSError("no")
+        return taken
+
+    failed: set[str] = set()
+    client = InlineClient({"take": take})
+    arguments: Any = {"args": [[1, 2]], "kwargs": {"options": {"more": [3]}}}
+    view = client.job(client.submit("take", **arguments, retry={"max": 1}))
+    assert (view["status"], view["result"], view["attempts"]) == ("finished", 5, 2)
+    assert {name: view[name] for name in arguments} == arguments
+
+
 def test_a_log_is_read_on_from_a_line() -> None:
     client = InlineClient({"call": _Service(OSError("no"))})
     handle = client.handle(client.submit("call", retry={"max": 1}))

@@ -128,7 +128,7 @@ def test_what_managers_refuse_is_refused(client: InlineClient) -> None:
         client.submit("noop", unique={"key": "k", "within": 60})
     with pytest.raises(NotFound):
         client.job("b")
-    for function in ("nothing", "json._private", "json.nothing", "no_such_module.f"):
+    for function in ("nothing", "json._private", "json.nothing", "no_such_module.f", "..f"):
         with pytest.raises(ClientError, match=function.rpartition(".")[2]):
             client.submit(function)
     lists: list[Callable[[], Iterable[Any]]] = [client.schedules.list, client.operations.list, client.callbacks.list]
