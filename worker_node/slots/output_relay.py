@@ -17,9 +17,12 @@ log = logging.getLogger(__name__)
 STDERR = 2
 MAX_LINE_BYTES = 1 << 16
 """A longer line is passed on in parts, which lines of other processes may separate."""
-MIN_KEPT_BLANKS, MAX_KEPT_BLANKS, MAX_KEPT_BYTES = 8, 24, 4096
-"""How much of such a line's end waits for what follows. The rest of a secret may be still to come: with its name it has
-up to seven blanks, one before the name and three on either side of `=`."""
+MAX_KEPT_BYTES, MAX_KEPT_PLACES = 4096, 24
+"""How much of such a line's end waits for what follows: so many bytes, and so many blanks or commas."""
+_PLACES = ((b" ", 8), (b",", 1))
+"""Where a line may be cut, and before how many of these at least: the rest of a secret may be still to come. With its
+name it has up to seven blanks, one before the name and three on either side of `=`, and no commas if it has no quotes.
+Compact JSON has commas alone."""
 BYTES_PER_SECOND, MAX_BURST_BYTES = 1 << 16, 1 << 20
 """Of one executor. What is more is left out."""
 TELL_SECONDS = 10.0
@@ -96,15 +99,14 @@ class LineRelay:
             self._line = b""
 
     def _kept_bytes(self, end: bytes) -> int:
-        """Return how much of a long line's end is kept back: from a blank on that is within no secret, nor between one
-        and its name; nothing if there is none.
+        """Return how much of a long line's end is kept back: from a blank or comma on that is within no secret, nor
+        between one and its name; nothing if there is none.
         """
-        redact, cut = self._redaction.of_bytes, len(end)
+        redact = self._redaction.of_bytes
         redacted = redact(end)
-        for blanks in range(1, MAX_KEPT_BLANKS + 1):
-            cut = end.rfind(b" ", 0, cut)
-            if cut < 0:
-                break
-            if blanks >= MIN_KEPT_BLANKS and redact(end[:cut]) + redact(end[cut:]) == redacted:
-                return len(end) - cut
+        for separator, least in _PLACES:
+            places = [place for place, byte in enumerate(end) if byte == separator[0]][-MAX_KEPT_PLACES:]
+            for cut in places[: max(0, len(places) - least + 1)]:
+                if redact(end[:cut]) + redact(end[cut:]) == redacted:
+                    return len(end) - cut
         return 0

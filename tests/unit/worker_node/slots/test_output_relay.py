@@ -25,6 +25,14 @@ def test_a_secret_near_the_end_of_a_part_of_a_long_line_is_replaced(place: int, 
     assert b"".join(_collected(pieces)) == before + b" password" + sign + b"[redacted]" + behind
 
 
+@pytest.mark.parametrize("value", [b"abcdefghijklmnop", b"abcd,efgh,ijkl,mnop"])
+@pytest.mark.parametrize("place", range(4, 60, 3))
+def test_a_secret_in_a_long_line_of_compact_json_is_replaced(place: int, value: bytes) -> None:
+    line = b'{"a":1,"b":"' + b"x" * MAX_LINE_BYTES + b'","password":"' + value + b'","goes":"on","and":"on"}'
+    told = _collected([line[:-place], line[-place:]])
+    assert b"".join(told) == line.replace(b'"' + value + b'"', b"[redacted]")
+
+
 def test_a_long_line_without_blanks_is_passed_on_in_parts() -> None:
     pieces = [b"x" * 50_000] * 5
     told = _collected(pieces)
