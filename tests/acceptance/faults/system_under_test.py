@@ -63,6 +63,7 @@ class RedisServer(SupervisedProgram):
             address=host.address,
             directory=self.disk.mount_point,
             max_memory=MAX_MEMORY,
+            plain=False,
             tls_certificate=None,
             acl_file=None,
             replication_user=None,

@@ -56,7 +56,7 @@ async def test_a_job_begins_in_its_prepared_process_when_the_one_before_has_ende
     assert all(isinstance(each, Finished) for each in await isolated.outcomes(pair.ids))
     assert notes.read_text() == f"{process}\n"
     until(lambda: not is_alive(process), wanted="the end of the second job's process")
-    assert children_of(isolated.slot.pid) == []
+    until(lambda: children_of(isolated.slot.pid) == [], wanted="no child")
 
 
 async def test_a_prepared_process_has_no_connection_but_its_own(isolated: SlotHarness, tmp_path: Path) -> None:
